@@ -1,0 +1,283 @@
+"""The settings file: TOML in, frozen dataclasses out; anything odd is an error that names the key and the nearest right one.
+
+Order of precedence: command line, then the file named by ``--config`` or ``PHONECHECK_CONFIG``, then
+``/etc/phonecheck/agent.toml`` where it exists, then the defaults below. A file that was named must exist.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from phonecheck.errors import ConfigError
+from phonecheck.model import IPAddress, PhoneNumber
+from phonecheck.redact import Secret
+
+DEFAULT_FILE = Path("/etc/phonecheck/agent.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The app server: where it is, which protocol it speaks, how the device proves itself to it.
+
+    Paths that are None are those of the protocol (docs/app-server.md). ``over = "modem"`` sends even these requests over
+    the link; ``"auto"`` takes the device's normal routes.
+    """
+
+    url: str | None = None
+    protocol: Literal["v0.1", "v0.2"] = "v0.2"
+    create: str | None = None
+    finish: str | None = None
+    redirect_url: str | None = None
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    token_file: Path | None = None
+    over: Literal["auto", "modem"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """The number to verify: E.164, or ``"sim"`` for the number that the SIM itself stores."""
+
+    number: str = "sim"
+
+
+@dataclass(frozen=True, slots=True)
+class ModemChoice:
+    """Which modem: ``iccid:…``, ``imei:…`` or a device path; None where there is only one."""
+
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChoice:
+    """The link: ``interface`` for one that ModemManager does not manage, ``dns`` in place of the bearer's servers."""
+
+    interface: str | None = None
+    dns: tuple[IPAddress, ...] = ()
+    family: Literal["auto", "4", "6"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The chain's limits; times in seconds."""
+
+    cleartext: Literal["allow", "refuse"] = "allow"
+    max_redirects: int = 10
+    hop_timeout: float = 5.0
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole file."""
+
+    server: Server = field(default_factory=Server)
+    phone: Phone = field(default_factory=Phone)
+    modem: ModemChoice = field(default_factory=ModemChoice)
+    link: LinkChoice = field(default_factory=LinkChoice)
+    chain: Chain = field(default_factory=Chain)
+
+
+def load(named: Path | None) -> Settings:
+    """Read the settings.
+
+    Args:
+        named: the file that ``--config`` or ``PHONECHECK_CONFIG`` names, or None for the default place.
+
+    Raises:
+        ConfigError: bad-setting, for a file that is missing, unreadable or not TOML, and for each wrong key or value.
+    """
+    file = named or DEFAULT_FILE
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        if named is None:
+            return Settings()
+        raise ConfigError("bad-setting", f"The configuration file {file} does not exist.", hint=_NAMED) from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigError("bad-setting", f"The configuration file {file} cannot be read: {reason}.", hint=_NAMED) from None
+    try:
+        table = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        where = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8"
+        raise ConfigError("bad-setting", f"{file} is not TOML: {where}.", hint="Mend the line that is named.") from None
+    return parse(table)
+
+
+_NAMED = "Name another one with --config or PHONECHECK_CONFIG, or make it readable."
+
+
+def parse(table: dict[str, Any]) -> Settings:
+    """Check a decoded TOML document.
+
+    Raises:
+        ConfigError: bad-setting; the message names the key, never the value of a secret one.
+    """
+    sections: dict[str, Any] = {}
+    known = {f.name: f.type for f in fields(Settings)}
+    hints = typing.get_type_hints(Settings)
+    for name, content in table.items():
+        if name not in known:
+            raise ConfigError("bad-setting", f"Unknown section [{name}].", hint=_nearest(name, known))
+        if not isinstance(content, dict):
+            raise ConfigError("bad-setting", f"{name} must be a section: [{name}].")
+        sections[name] = _section(hints[name], name, content)
+    settings = Settings(**sections)
+    _check(settings)
+    return settings
+
+
+def _section(kind: type[Any], section: str, content: dict[str, Any]) -> object:
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in content.items():
+        name = f"{section}.{key}"
+        if key not in hints:
+            raise ConfigError("bad-setting", f"Unknown setting {name}.", hint=_nearest(key, hints, section + "."))
+        values[key] = _value(hints[key], name, value)
+    return kind(**values)
+
+
+def _nearest(word: str, known: typing.Iterable[str], prefix: str = "") -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean {prefix}{close[0]}?"
+    return "Known here: " + ", ".join(prefix + name for name in known) + "."
+
+
+def _value(hint: Any, name: str, value: object) -> object:  # noqa: PLR0911  one return for each kind of setting
+    if typing.get_origin(hint) is types.UnionType:
+        hint = next(a for a in typing.get_args(hint) if a is not type(None)) if hint != IPAddress else hint
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise ConfigError("bad-setting", f"{name} must be one of: {', '.join(choices)}.")
+        return value
+    if typing.get_origin(hint) is tuple:
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list):
+            raise ConfigError("bad-setting", f"{name} must be a list of IP addresses.")
+        return tuple(_address(name, item) for item in values)
+    if hint is float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 3600:
+            raise ConfigError("bad-setting", f"{name} must be a number of seconds above 0, at most 3600.")
+        return float(value)
+    if hint is int:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 50:
+            raise ConfigError("bad-setting", f"{name} must be a whole number from 0 to 50.")
+        return value
+    if not isinstance(value, str) or not value:
+        raise ConfigError("bad-setting", f"{name} must be a text that is not empty.")
+    return Path(value) if hint is Path else value
+
+
+def _address(name: str, value: object) -> IPAddress:
+    try:
+        return ip_address(str(value))
+    except ValueError:
+        raise ConfigError("bad-setting", f"{name} holds something that is not an IP address.") from None
+
+
+def _check(settings: Settings) -> None:
+    server = settings.server
+    if server.url is not None:
+        server_url(server.url)
+    if server.redirect_url is not None and urlsplit(server.redirect_url).scheme != "https":
+        raise ConfigError("bad-setting", "server.redirect_url must be an https URL.")
+    for path_name in ("create", "finish"):
+        path = getattr(server, path_name)
+        if path is not None and not path.startswith("/"):
+            raise ConfigError("bad-setting", f"server.{path_name} must be a path that starts with '/'.")
+    if (server.client_cert is None) != (server.client_key is None):
+        raise ConfigError("bad-setting", "server.client_cert and server.client_key go together; one of them is missing.")
+    if settings.phone.number != "sim":
+        try:
+            PhoneNumber.parse(settings.phone.number)
+        except ValueError as error:
+            raise ConfigError("bad-setting", f'phone.number must be "sim" or a number, and it is {error}.') from None
+
+
+def server_url(url: str) -> str:
+    """The app server's base URL without a trailing slash.
+
+    Raises:
+        ConfigError: bad-setting, unless it is https, or http to a loopback host.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigError("bad-setting", "The app server's URL is not a URL.", hint=_SERVER_URL) from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigError("bad-setting", "The app server's URL has no scheme or no host.", hint=_SERVER_URL)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ConfigError("bad-setting", "The app server's URL holds a user name, a query or a fragment.", hint=_SERVER_URL)
+    if parts.scheme == "http" and not _loopback(host):
+        raise ConfigError("bad-setting", "The app server's URL is http, and its host is not loopback.", hint=_SERVER_URL)
+    return url.rstrip("/")
+
+
+_SERVER_URL = "Give it as https://HOST[/PATH]; http is for loopback alone."
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_secret(credential: str, file: Path | None, setting: str) -> Secret | None:
+    """A secret from systemd's credentials directory, else from the file that a setting names; None where neither is.
+
+    Args:
+        credential: its name below ``$CREDENTIALS_DIRECTORY``.
+        file: the file that the setting names.
+        setting: the setting's name, for the error.
+
+    Raises:
+        ConfigError: missing-credential, unsafe-file-mode.
+    """
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if directory and (Path(directory) / credential).exists():
+        # systemd guards this directory itself, by mode or by ACL; with an ACL the mode shows 0440 and says nothing.
+        return _secret_in(Path(directory) / credential, f"the credential {credential}")
+    if file is None:
+        return None
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigError("missing-credential", f"{setting} names {file}, which cannot be read: {reason}.") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigError(
+            "unsafe-file-mode",
+            f"{file} ({setting}) is open to others: mode {stat.S_IMODE(mode):04o}.",
+            hint=f"Close it: chmod 600 {file}.",
+        )
+    return _secret_in(file, setting)
+
+
+def _secret_in(file: Path, name: str) -> Secret:
+    try:
+        value = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigError("missing-credential", f"{name} cannot be read from {file}: {reason}.") from None
+    if not value or not value.isprintable() or not value.isascii():
+        raise ConfigError("missing-credential", f"{name} is empty, or holds more than one line of plain text.")
+    return Secret(value)

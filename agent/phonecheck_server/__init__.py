@@ -1,0 +1,1 @@
+"""The reference application server: the app server's half of the PhoneCheck guide."""
