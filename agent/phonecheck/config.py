@@ -107,7 +107,9 @@ def load(named: Path | None) -> Settings:
         raise ConfigError("bad-setting", f"The configuration file {file} does not exist.", hint=_NAMED) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ConfigError("bad-setting", f"The configuration file {file} cannot be read: {reason}.", hint=_NAMED) from None
+        raise ConfigError(
+            "bad-setting", f"The configuration file {file} cannot be read: {reason}.", hint=_NAMED
+        ) from None
     try:
         table = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -201,7 +203,9 @@ def _check(settings: Settings) -> None:
         if path is not None and not path.startswith("/"):
             raise ConfigError("bad-setting", f"server.{path_name} must be a path that starts with '/'.")
     if (server.client_cert is None) != (server.client_key is None):
-        raise ConfigError("bad-setting", "server.client_cert and server.client_key go together; one of them is missing.")
+        raise ConfigError(
+            "bad-setting", "server.client_cert and server.client_key go together; one of them is missing."
+        )
     if settings.phone.number != "sim":
         try:
             PhoneNumber.parse(settings.phone.number)
@@ -223,9 +227,13 @@ def server_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigError("bad-setting", "The app server's URL has no scheme or no host.", hint=_SERVER_URL)
     if parts.username is not None or parts.query or parts.fragment:
-        raise ConfigError("bad-setting", "The app server's URL holds a user name, a query or a fragment.", hint=_SERVER_URL)
+        raise ConfigError(
+            "bad-setting", "The app server's URL holds a user name, a query or a fragment.", hint=_SERVER_URL
+        )
     if parts.scheme == "http" and not _loopback(host):
-        raise ConfigError("bad-setting", "The app server's URL is http, and its host is not loopback.", hint=_SERVER_URL)
+        raise ConfigError(
+            "bad-setting", "The app server's URL is http, and its host is not loopback.", hint=_SERVER_URL
+        )
     return url.rstrip("/")
 
 

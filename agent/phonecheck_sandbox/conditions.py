@@ -1,0 +1,108 @@
+"""What is out of the ordinary in the sandbox at the moment: one flat set of knobs, and the scenarios that turn them.
+
+The supervisor holds the truth and sends it whole to each process on a change (``phonecheck-sandbox ctl set KEY=VALUE``);
+servers, radio and DNS read it at each request, so a change acts at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+
+@dataclass(slots=True)
+class Conditions:
+    """Every knob, at its ordinary setting. Times are in milliseconds unless a name says otherwise."""
+
+    radio_rtt: float = 0.0
+    """Round-trip time that the radio adds."""
+    radio_jitter: float = 0.0
+    """Up to so much more for a packet, at random, each way."""
+    radio_loss: float = 0.0
+    """Per cent of the packets lost, each way."""
+    radio_rate: float = 0.0
+    """Kilobits a second each way; 0 is without a limit."""
+    radio_wake: float = 0.0
+    """What the first packet waits after ten seconds of silence."""
+    radio_dead: bool = False
+    """The radio swallows everything."""
+
+    dns_fault: str = ""
+    """silent | first-silent | nxdomain | servfail | formerr (to EDNS) | truncated | spoofed | rebind-loopback | rebind-lan"""
+
+    platform_status: int = 0
+    """Answer the check URL with this: 400 404 409 412 429 500 501."""
+    platform_create_status: int = 0
+    """Answer the creation of a check with this."""
+    platform_ttl: int = 60
+    """Seconds a check lives."""
+    platform_pending: int = 0
+    """So many GETs of a v0.1 result find it PENDING."""
+    platform_error: str = ""
+    """End a v0.2 chain with this in-body error, at HTTP 200 (mno_redirect_unsupported, mno_timeout …)."""
+    platform_redirect_url: bool = False
+    """v0.2: create checks with the app server's own redirect_url."""
+
+    mno_extra_hops: int = 0
+    """So many further redirects inside the MNO."""
+    mno_loop: bool = False
+    """The MNO redirects in a circle."""
+    mno_status: int = 0
+    """The MNO's first hop answers with this status."""
+    mno_hang: bool = False
+    """The MNO's first hop never answers."""
+
+    app_fault: str = ""
+    """down | slow | 401 | 403 | 404 | 429 | 429-once | 500 | not-json | not-object | redirect | oversize
+    | check-url-http | check-url-userinfo | check-url-no-host | check-url-loopback | check-url-missing | finish-500 | finish-redirect"""
+
+    @classmethod
+    def parse(cls, pairs: list[str], base: Conditions | None = None) -> Conditions:
+        """Apply ``KEY=VALUE`` texts; ``-`` and ``_`` are alike in a key.
+
+        Raises:
+            ValueError: an unknown key or a value of another kind, said in a sentence.
+        """
+        values = dataclasses.asdict(base or cls())
+        kinds = get_type_hints(cls)
+        for pair in pairs:
+            key, equals, text = pair.partition("=")
+            key = key.strip().replace("-", "_")
+            if not equals or key not in kinds:
+                raise ValueError(f"unknown condition {key!r}; known are: {', '.join(kinds)}")
+            values[key] = _read(kinds[key], key, text.strip())
+        return cls(**values)
+
+    def update(self, values: dict[str, Any]) -> None:
+        """Take over all values of another set, in place."""
+        for key, value in values.items():
+            setattr(self, key, value)
+
+
+def _read(kind: type, key: str, text: str) -> str | float | bool:
+    if kind is bool:
+        if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
+            raise ValueError(f"{key} takes yes or no")
+        return text.lower() in ("true", "1", "yes")
+    try:
+        return text if kind is str else kind(text)  # type: ignore[no-any-return]
+    except ValueError:
+        raise ValueError(f"{key} takes a number") from None
+
+
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "lte": {"radio_rtt": 60.0, "radio_jitter": 10.0},
+    "bad-radio": {"radio_rtt": 400.0, "radio_jitter": 150.0, "radio_loss": 3.0, "radio_wake": 2000.0},
+    "not-mobile": {"platform_status": 412},
+    "operator-unsupported": {"platform_status": 501},
+    "wrong-operator": {"platform_status": 409},
+    "rate-limited": {"platform_status": 429},
+    "dns-silent": {"dns_fault": "silent"},
+    "dns-spoofed": {"dns_fault": "spoofed"},
+    "redirect-loop": {"mno_loop": True},
+    "eleven-redirects": {"mno_extra_hops": 6},
+    "app-server-down": {"app_fault": "down"},
+    "slow-result": {"platform_pending": 2},
+}
+"""Named sets of conditions for ``--scenario``; what a name leaves out stays ordinary."""

@@ -1,0 +1,99 @@
+"""The map of the sandbox: who is where, and under which name. Only documentation ranges and names (RFC 5737, 2606).
+
+device ── lan0 ── lan (router, NAT) ──────────────── internet (platform, app server, public DNS)
+   └──── wwan0 ~ radio ~ pgw0 ── carrier (CGNAT, own DNS, MNO) ──┘
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+NODES = ("device", "lan", "carrier", "internet")
+
+# device
+LAN0 = IPv4Interface("192.168.8.20/24")
+WWAN0 = IPv4Interface("10.64.0.2/30")
+WWAN0_MTU = 1430
+
+# lan: a home router
+LAN_ROUTER = IPv4Interface("192.168.8.1/24")
+LAN_PUBLIC = IPv4Interface("192.0.2.10/24")
+
+# carrier: what the subscribers see, and what the Internet sees of them
+PGW = IPv4Interface("10.64.0.1/30")
+SUBSCRIBERS = IPv4Network("10.64.0.0/24")
+CARRIER_DNS = (IPv4Address("10.64.1.53"), IPv4Address("10.64.2.53"))
+CARRIER_PUBLIC = IPv4Interface("203.0.113.64/24")
+CARRIER_PUBLIC_RANGE = CARRIER_PUBLIC.network
+MNO_PARTNER = IPv4Address("203.0.113.80")
+"""Where the platform asks the MNO, over the Internet, whose token it was given."""
+
+# internet
+INTERNET_TO_LAN = IPv4Interface("192.0.2.1/24")
+INTERNET_TO_CARRIER = IPv4Interface("203.0.113.1/24")
+PLATFORM = IPv4Address("198.51.100.10")
+APP_SERVER = IPv4Address("198.51.100.20")
+PUBLIC_DNS = IPv4Address("198.51.100.53")
+INTERNET_NETWORK = IPv4Network("198.51.100.0/24")
+
+PLATFORM_HOST = "api.platform.example"
+APP_SERVER_HOST = "app.customer.example"
+MNO_PARTNER_HOST = "partner.mno.example"
+
+MNO_START_HOST = "start.mno.example"
+MNO_ENRICH_HOST = "he.mno.example"
+MNO_IDENTITY_HOST = "id.mno.example"
+LAB_HOST = "lab.mno.example"
+"""The MNO's hop from hell: every oddity a hop can show (phonecheck_sandbox/carrier/lab.py)."""
+WRONG_HOST, EXPIRED_HOST, UNKNOWN_CA_HOST = (
+    f"{name}.lab.mno.example" for name in ("wrong-host", "expired", "unknown-ca")
+)
+
+MNO_START = IPv4Address("10.65.0.10")
+MNO_ENRICH = IPv4Address("10.65.0.11")
+MNO_IDENTITY = IPv4Address("10.65.0.12")
+LAB = IPv4Address("10.65.0.20")
+
+PUBLIC_NAMES: dict[str, IPv4Address] = {
+    PLATFORM_HOST: PLATFORM,
+    APP_SERVER_HOST: APP_SERVER,
+    MNO_PARTNER_HOST: MNO_PARTNER,
+}
+CARRIER_NAMES: dict[str, IPv4Address] = {
+    **PUBLIC_NAMES,
+    MNO_START_HOST: MNO_START,
+    MNO_ENRICH_HOST: MNO_ENRICH,
+    MNO_IDENTITY_HOST: MNO_IDENTITY,
+    LAB_HOST: LAB,
+    WRONG_HOST: LAB,
+    EXPIRED_HOST: LAB,
+    UNKNOWN_CA_HOST: LAB,
+}
+"""What the carrier's DNS answers: the public names, and its own, which exist nowhere else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A SIM of the carrier, and the address its session has. ``msisdn`` is E.164 without ``+``."""
+
+    msisdn: str
+    imsi: str
+    iccid: str
+    imei: str
+    address: IPv4Address
+
+
+OPERATOR_CODE = "00101"
+OPERATOR_NAME = "Sandbox Mobile"
+SUBSCRIBER = Subscriber("447700900123", "001010123456789", "8944001012345678909", "867223029999992", WWAN0.ip)
+OTHER_SUBSCRIBER = Subscriber(
+    "447700900456", "001010987654321", "8944001019876543211", "867223021111118", IPv4Address("10.64.0.6")
+)
+"""Another customer of the same carrier; with ``--modems 2``, the SIM of the second modem."""
+SUBSCRIBERS_BY_ADDRESS = {s.address: s for s in (SUBSCRIBER, OTHER_SUBSCRIBER)}
+CARRIER_NUMBERS = "447700900"
+"""Numbers that start so belong to this carrier; others are another MNO's, for which the platform answers 409."""
+
+CLIENT_ID, CLIENT_SECRET = "sandbox-project", "sandbox-client-secret"  # noqa: S105  the sandbox's own, worth nothing outside
+SERVER_TOKEN = "sandbox-device-token"  # noqa: S105  likewise
