@@ -38,6 +38,7 @@ PUBLIC_DNS = IPv4Address("198.51.100.53")
 INTERNET_NETWORK = IPv4Network("198.51.100.0/24")
 
 PLATFORM_HOST = "api.platform.example"
+PLATFORM_NODE_HOST = "node1.edge.platform.example"
 APP_SERVER_HOST = "app.customer.example"
 MNO_PARTNER_HOST = "partner.mno.example"
 
@@ -49,6 +50,10 @@ LAB_HOST = "lab.mno.example"
 WRONG_HOST, EXPIRED_HOST, UNKNOWN_CA_HOST = (
     f"{name}.lab.mno.example" for name in ("wrong-host", "expired", "unknown-ca")
 )
+LAB_OTHER_HOST, TLS13_RESET_HOST, TLS13_SILENT_HOST, SLOW_TLS_HOST = (
+    f"{name}.lab.mno.example" for name in ("other", "tls13-reset", "tls13-silent", "slow-tls")
+)
+"""Another good host of the lab; carrier boxes that reset or swallow a modern ClientHello; one that is slow to answer it."""
 
 MNO_START = IPv4Address("10.65.0.10")
 MNO_ENRICH = IPv4Address("10.65.0.11")
@@ -69,8 +74,21 @@ CARRIER_NAMES: dict[str, IPv4Address] = {
     WRONG_HOST: LAB,
     EXPIRED_HOST: LAB,
     UNKNOWN_CA_HOST: LAB,
+    LAB_OTHER_HOST: LAB,
+    TLS13_RESET_HOST: LAB,
+    TLS13_SILENT_HOST: LAB,
+    SLOW_TLS_HOST: LAB,
+    PLATFORM_NODE_HOST: PLATFORM,
 }
 """What the carrier's DNS answers: the public names, and its own, which exist nowhere else."""
+CARRIER_ALIASES: dict[str, str] = {
+    PLATFORM_HOST: "api.edge.platform.example",
+    "api.edge.platform.example": PLATFORM_NODE_HOST,
+}
+"""CNAMEs of the carrier's DNS: the platform sits behind two, as behind a content network."""
+
+APP_REDIRECT_URL = f"https://{APP_SERVER_HOST}/v0.2/phone-check/exchange-code"
+"""Where a v0.2 chain ends with ``platform_redirect_url``; for the agent's ``server.redirect_url``."""
 
 
 @dataclass(frozen=True, slots=True)
