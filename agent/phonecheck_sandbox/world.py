@@ -53,7 +53,7 @@ WRONG_HOST, EXPIRED_HOST, UNKNOWN_CA_HOST = (
 LAB_OTHER_HOST, TLS13_RESET_HOST, TLS13_SILENT_HOST, SLOW_TLS_HOST = (
     f"{name}.lab.mno.example" for name in ("other", "tls13-reset", "tls13-silent", "slow-tls")
 )
-"""Another good host of the lab; carrier boxes that reset or swallow a modern ClientHello; one that is slow to answer it."""
+"""The lab again with a good certificate; carrier boxes that reset or swallow a modern ClientHello; a slow handshake."""
 
 MNO_START = IPv4Address("10.65.0.10")
 MNO_ENRICH = IPv4Address("10.65.0.11")
