@@ -1,0 +1,87 @@
+"""ModemManager's names on the bus, and the properties that are read of each interface.
+
+https://www.freedesktop.org/software/ModemManager/api/latest/ holds them all; a property may be missing, for daemons as
+old as 1.18 (Debian 11) run on devices, and newer ones know more.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+SERVICE = "org.freedesktop.ModemManager1"
+ROOT = "/org/freedesktop/ModemManager1"
+
+MODEM = f"{SERVICE}.Modem"
+MODEM_3GPP = f"{MODEM}.Modem3gpp"
+SIM = f"{SERVICE}.Sim"
+BEARER = f"{SERVICE}.Bearer"
+
+OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+BUS = "org.freedesktop.DBus"
+
+CORE_ERROR = f"{SERVICE}.Error.Core."
+EQUIPMENT_ERROR = f"{SERVICE}.Error.MobileEquipment."
+BUS_ERROR = f"{BUS}.Error."
+
+
+class ModemProperties(TypedDict, total=False):
+    """gdbus-org.freedesktop.ModemManager1.Modem.html."""
+
+    Device: str
+    Manufacturer: str
+    Model: str
+    EquipmentIdentifier: str
+    State: int
+    StateFailedReason: int
+    UnlockRequired: int
+    UnlockRetries: dict[int, int]
+    AccessTechnologies: int
+    SignalQuality: tuple[int, bool]
+    OwnNumbers: list[str]
+    Sim: str
+    Bearers: list[str]
+
+
+class Modem3gppProperties(TypedDict, total=False):
+    """gdbus-org.freedesktop.ModemManager1.Modem.Modem3gpp.html."""
+
+    Imei: str
+    RegistrationState: int
+    OperatorCode: str
+    OperatorName: str
+
+
+class SimProperties(TypedDict, total=False):
+    """gdbus-org.freedesktop.ModemManager1.Sim.html."""
+
+    SimIdentifier: str
+    Imsi: str
+    OperatorIdentifier: str
+    OperatorName: str
+
+
+class BearerProperties(TypedDict, total=False):
+    """gdbus-org.freedesktop.ModemManager1.Bearer.html."""
+
+    Interface: str
+    Connected: bool
+    Suspended: bool
+    BearerType: int
+    ConnectionError: tuple[str, str]
+    Ip4Config: dict[str, object]
+    Ip6Config: dict[str, object]
+    Properties: dict[str, object]
+
+
+class IpConfigItems(TypedDict, total=False):
+    """The dictionary of ``Ip4Config`` and ``Ip6Config``; of ppp and dhcp only ``method`` is certain."""
+
+    method: int
+    address: str
+    prefix: int
+    gateway: str
+    dns1: str
+    dns2: str
+    dns3: str
+    mtu: int
