@@ -159,7 +159,7 @@ def _nearest(word: str, known: typing.Iterable[str], prefix: str = "") -> str:
     return "Known here: " + ", ".join(prefix + name for name in known) + "."
 
 
-def _value(hint: Any, name: str, value: object) -> object:  # noqa: PLR0911  one return for each kind of setting
+def _value(hint: Any, name: str, value: object) -> object:
     if typing.get_origin(hint) is types.UnionType:
         hint = next(a for a in typing.get_args(hint) if a is not type(None)) if hint != IPAddress else hint
     if typing.get_origin(hint) is Literal:

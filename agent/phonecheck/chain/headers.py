@@ -1,0 +1,59 @@
+"""What a hop is sent: a plain browser-like request, the platform's own headers to the platform alone."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+
+from phonecheck import __version__
+
+USER_AGENT = f"phonecheck/{__version__} (Linux {platform.machine()})"
+
+# The phone SDKs' Accept: operators' gateways are sensitive to it (phonecheck-protocol.md, 1.3 and 2.12).
+_ACCEPT = "text/html,application/xhtml+xml,application/xml,*/*"
+
+# Operators answer support questions by these ids (Orange, Vodafone and the like; phonecheck-protocol.md, 1.9).
+_TRACE_SUFFIXES = ("-trace-id", "-traceid", "-correlation-id", "-correlator", "-request-id")
+
+
+def for_hop(*, host: str, cookies: str | None, platform_headers: dict[str, str] | None) -> list[tuple[str, str]]:
+    """The request's headers, in the order they are sent.
+
+    Args:
+        host: the Host header's value.
+        cookies: the Cookie header's value, or None.
+        platform_headers: the platform's own headers where this hop is the check URL's host, else None: operators
+            have no business with them.
+    """
+    headers = [
+        ("Host", host),
+        ("User-Agent", USER_AGENT),
+        ("Accept", _ACCEPT),
+        # Compressed bodies can be bombs, and nothing in a chain is worth compressing.
+        ("Accept-Encoding", "identity"),
+    ]
+    headers += (platform_headers or {}).items()
+    if cookies:
+        headers.append(("Cookie", cookies))
+    return headers
+
+
+def for_platform(request_id: str, operator_code: str) -> dict[str, str]:
+    """The headers that the phones' SDKs send to the platform: an id for its traces, and the operator's MCC and MNC.
+
+    Source: the SDKs on the wire (phonecheck-protocol.md, 1.3).
+    """
+    headers = {"x-tru-sdk-request": request_id}
+    if operator_code.isascii() and operator_code.isdigit() and len(operator_code) in (5, 6):
+        headers["x-tru-ops"] = operator_code
+    return headers
+
+
+def trace_ids(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The operator's trace headers: at most four, printable, at most 128 characters each."""
+    found = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower.startswith("x-") and lower.endswith(_TRACE_SUFFIXES) and value.isprintable() and len(value) <= 128:
+            found.append((lower, value))
+    return tuple(found[:4])

@@ -1,0 +1,1 @@
+"""The command line: one file a verb; stdout carries the answer, stderr progress, errors and log."""

@@ -1,0 +1,86 @@
+"""The `phonecheck` command: finds the verb, and turns whatever goes wrong into a sentence and an exit status.
+
+`phonecheck --help` must stay near the cost of an empty click program, so a verb's module is imported when it is called;
+the help's one-liners stand here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from phonecheck import __version__
+
+_VERBS = {
+    "verify": "Verify that this device holds the SIM of a number.",
+    "open": "Open a check URL over the link and show each hop.",
+    "modem": "Show the modems that ModemManager sees.",
+    "completion": "Print the completion script of a shell.",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports `phonecheck.cli.VERB` when the verb is called, and takes `command` from it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """The verbs, in the order a newcomer meets them."""
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        """The verb's own module's command."""
+        if cmd_name not in _VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"phonecheck.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  likewise
+        """The table of verbs, without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_VERBS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="phonecheck", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Prove that this Linux device holds the SIM of a phone number.
+
+    One HTTP exchange over the modem, with evidence of the path; nothing else on the device is moved.
+
+    Exit status: 0 match or success, 1 no match, 2 usage, 3 configuration, 4 modem, SIM or bearer, 5 link or name
+    resolution, 6 check, 7 app server, 70 a bug, 130 interrupted.
+    """
+
+
+def run() -> NoReturn:
+    """The console entry point."""
+    status = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our answer left; there is nobody to tell. Python would complain at exit otherwise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command line and return its exit status."""
+    try:
+        result: Any = cli.main(arguments, prog_name="phonecheck", standalone_mode=False)
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        # Only now: the errors module is not part of the price of --help.
+        from phonecheck.cli.console import print_usage_error
+
+        print_usage_error(error)
+        return 2
+    except KeyboardInterrupt:
+        click.echo("phonecheck: interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        return 0
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,118 @@
+"""`phonecheck modem list` and `phonecheck modem show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phonecheck.cli.console import guarded, options, print_error, print_json, start_log
+
+if TYPE_CHECKING:
+    from phonecheck.errors import AgentError
+    from phonecheck.model import Bearer, Modem
+
+_SECONDS = 10.0
+
+
+@click.group("modem", short_help="Show the modems that ModemManager sees.")
+def command() -> None:
+    """Show the modems that ModemManager sees, identities by their last four digits."""
+
+
+@command.command("list", short_help="One line a modem.")
+@options
+def list_(config: Path | None, as_json: bool, verbose: bool) -> int:
+    """One line a modem: id, state, operator, technology, signal."""
+    from phonecheck import document
+    from phonecheck.deadline import Deadline
+    from phonecheck.wiring import modem_manager
+
+    start_log(verbose=verbose)
+    del config  # an option of every verb; listing needs none of it
+
+    def work() -> int:
+        modems = modem_manager().modems(Deadline(_SECONDS))
+        if as_json:
+            print_json({"schema": document.SCHEMA, "modems": [document.of_modem(modem) for modem in modems]})
+        else:
+            click.echo("\n".join(map(_line, modems)) or "ModemManager sees no modem.")
+        return 0
+
+    return guarded(work, lambda error: _fail(error, as_json=as_json))
+
+
+@command.command("show", short_help="All that is known of a modem.")
+@click.argument("modem_id", metavar="[ID]", required=False)
+@options
+def show(modem_id: str | None, config: Path | None, as_json: bool, verbose: bool) -> int:
+    """All that is known of a modem, its SIM, registration and bearers.
+
+    ID is iccid:…, imei:… or a device path; without it, the configured modem, or the only one.
+    """
+    from phonecheck import document
+    from phonecheck.deadline import Deadline
+    from phonecheck.wiring import Choice, load, modem_manager
+
+    start_log(verbose=verbose)
+
+    def work() -> int:
+        settings = load(config, Choice(modem=modem_id))
+        modem = modem_manager().find(settings.modem.id, Deadline(_SECONDS))
+        if as_json:
+            print_json({"schema": document.SCHEMA, "modem": document.of_modem(modem)})
+        else:
+            click.echo(_page(modem))
+        return 0
+
+    return guarded(work, lambda error: _fail(error, as_json=as_json))
+
+
+def _fail(error: AgentError, *, as_json: bool) -> int:
+    from phonecheck import document
+
+    if as_json:
+        print_json(document.of_failure(error))
+    else:
+        print_error(error)
+    return int(error.exit_status)
+
+
+def _line(modem: Modem) -> str:
+    signal = f"{modem.signal} %" if modem.signal is not None else ""
+    facts = [modem.state.word, modem.operator_name, "/".join(modem.technologies), signal, modem.model]
+    return f"{modem.id:<14} " + "  ".join(fact for fact in facts if fact)
+
+
+def _page(modem: Modem) -> str:
+    from phonecheck.model import FailedReason, Lock
+
+    sim = modem.sim
+    rows = [
+        ("modem", modem.id),
+        ("hardware", " ".join(filter(None, [modem.manufacturer, modem.model]))),
+        ("device", modem.device),
+        ("imei", str(modem.imei or "")),
+        ("state", modem.state.word),
+        ("failed", "" if modem.failed_reason == FailedReason.NONE else modem.failed_reason.word),
+        ("lock", "" if modem.lock in (Lock.NONE, Lock.UNKNOWN) else modem.lock.word),
+        ("retries", ", ".join(f"{lock.word} {left}" for lock, left in modem.retries)),
+        ("sim", f"iccid {sim.iccid or 'unknown'}, imsi {sim.imsi or 'unknown'}" if sim else "none"),
+        ("number", ", ".join(map(str, modem.own_numbers))),
+        ("network", " ".join(filter(None, [modem.operator_name, modem.operator_code, modem.registration.word]))),
+        ("technology", "/".join(modem.technologies)),
+        ("signal", f"{modem.signal} %" if modem.signal is not None else ""),
+        *(("bearer", _bearer(bearer)) for bearer in modem.bearers),
+    ]
+    return "\n".join(f"{name:<11} {value}" for name, value in rows if value)
+
+
+def _bearer(bearer: Bearer) -> str:
+    state = "suspended" if bearer.suspended else "connected" if bearer.connected else "not connected"
+    facts = [bearer.interface, state, f"apn {bearer.apn}" if bearer.apn else ""]
+    for config in (bearer.ip4, bearer.ip6):
+        if config is not None:
+            facts.append(f"{config.method.word} {config.address or ''}".strip())
+            facts.append("DNS " + " ".join(map(str, config.dns)) if config.dns else "")
+    return ", ".join(fact for fact in facts if fact)

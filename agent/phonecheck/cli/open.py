@@ -1,0 +1,47 @@
+"""`phonecheck open`: step 5 of the guide alone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from phonecheck.cli.console import guarded, link_options, options, start_log
+
+
+@click.command("open", short_help="Open a check URL over the link and show each hop.")
+@click.argument("url")
+@link_options
+@options
+def command(
+    url: str,
+    modem_id: str | None,
+    interface: str | None,
+    dns: tuple[str, ...],
+    timeout: float | None,
+    config: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> int:
+    """Open a check URL over the link, follow every redirect, and show each hop.
+
+    No app server is asked, so nothing is said of a match. '-' reads URL from standard input, where no process list
+    shows it. A check URL is spent by its first request.
+    """
+    from phonecheck.cli.answer import answer, fail
+    from phonecheck.cli.progress import Steps
+    from phonecheck.deadline import Deadline
+    from phonecheck.verify import open_url
+    from phonecheck.wiring import Choice, load, wire
+
+    start_log(verbose=verbose)
+
+    def work() -> int:
+        settings = load(config, Choice(modem=modem_id, interface=interface, dns=dns, timeout=timeout))
+        deadline = Deadline(settings.chain.timeout)
+        steps = Steps(("modem", "chain"), quiet=as_json)
+        target = sys.stdin.readline().strip() if url == "-" else url
+        return answer(open_url(wire(settings, with_server=False), target, deadline, steps), as_json=as_json)
+
+    return guarded(work, lambda error: fail(error, as_json=as_json))

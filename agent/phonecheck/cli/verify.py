@@ -1,0 +1,59 @@
+"""`phonecheck verify`: the whole flow."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from phonecheck.cli.console import guarded, link_options, options, start_log
+
+
+@click.command("verify", short_help="Verify that this device holds the SIM of a number.")
+@click.argument("number", required=False)
+@click.option("--server", metavar="URL", help="The app server: https, or http to loopback.")
+@link_options
+@options
+def command(
+    number: str | None,
+    server: str | None,
+    modem_id: str | None,
+    interface: str | None,
+    dns: tuple[str, ...],
+    timeout: float | None,
+    config: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> int:
+    """Verify that this device holds the SIM of NUMBER.
+
+    NUMBER is in E.164 form, with or without '+'; '-' reads it from standard input, where no process list shows it.
+    Without it, the configured number is verified, or the number that the SIM itself stores.
+
+    Prints match or no match (exit status 0 or 1), or why neither could be found out.
+    """
+    from phonecheck.cli.answer import answer, fail
+    from phonecheck.cli.progress import Steps
+    from phonecheck.deadline import Deadline
+    from phonecheck.model import PhoneNumber
+    from phonecheck.verify import verify
+    from phonecheck.wiring import Choice, load, wire
+
+    if number is not None:
+        try:
+            asked = PhoneNumber.parse(sys.stdin.readline().strip() if number == "-" else number)
+        except ValueError as error:
+            raise click.UsageError(f"NUMBER is {error}.") from None
+    else:
+        asked = None
+    start_log(verbose=verbose)
+
+    def work() -> int:
+        choice = Choice(number=asked, server=server, modem=modem_id, interface=interface, dns=dns, timeout=timeout)
+        settings = load(config, choice)
+        deadline = Deadline(settings.chain.timeout)
+        steps = Steps(("modem", "check", "chain", "result"), quiet=as_json)
+        return answer(verify(wire(settings, with_server=True), deadline, steps), as_json=as_json)
+
+    return guarded(work, lambda error: fail(error, as_json=as_json))

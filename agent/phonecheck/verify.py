@@ -1,0 +1,225 @@
+"""The flow, and nothing else: the one file that knows the order of the steps.
+
+read the modem ∥ [app server] create the check → open the check URL over the link, every hop → [app server] finish
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar
+
+from phonecheck.deadline import Deadline
+from phonecheck.errors import AgentError, CheckError, DeadlineExceeded, ServerError
+from phonecheck.model import ChainEnd, Check, Hop, Link, Modem, Outcome, OutcomeWord, PhoneNumber
+
+T = TypeVar("T")
+
+Step = Literal["modem", "check", "chain", "result"]
+State = Literal["started", "done", "failed"]
+Progress = Callable[[Step, State, str], None]
+"""Told of each step as it starts and ends, with a few words of what came of it; from any thread."""
+
+
+class AppServer(Protocol):
+    """The customer's application server."""
+
+    def create(self, number: PhoneNumber, deadline: Deadline) -> Check:
+        """Ask for a check. Raises ServerError, CheckError."""
+
+    def finish(self, check: Check, end: ChainEnd, deadline: Deadline) -> bool:
+        """Ask whether the number matched. Raises ServerError, CheckError."""
+
+
+OpenChain = Callable[[str, Link, Modem | None, Deadline, Callable[[Hop], None]], ChainEnd]
+"""Check URL, link, modem, deadline, on_hop → how the chain ended. Raises CheckError, LinkError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the flow is made of; wiring.py puts the real ones together, tests hand in fakes.
+
+    Attributes:
+        read_link: finds the modem and its link, and proves that the kernel can take the exchange there. The modem is
+            None for an interface that ModemManager does not manage. Raises ModemError, LinkError.
+        number: the number that was asked for, or None for the SIM's own.
+        sim_number: the SIM's own number. Raises ConfigError.
+        app_server: its client; given the link where it is reached over the link, else None.
+        server_needs_link: whether it is.
+        open_chain: the HTTP exchange.
+        code_expected: whether the chain must yield a code (v0.2).
+    """
+
+    read_link: Callable[[Deadline], tuple[Modem | None, Link]]
+    number: PhoneNumber | None
+    sim_number: Callable[[Modem | None], PhoneNumber]
+    app_server: Callable[[Link | None], AppServer]
+    server_needs_link: bool
+    open_chain: OpenChain
+    code_expected: bool
+
+
+@dataclass(slots=True)
+class _Story:
+    """What is known so far; an Outcome is made of it at any point, also of a failure."""
+
+    started: float
+    number: PhoneNumber | None = None
+    check: Check | None = None
+    modem: Modem | None = None
+    link: Link | None = None
+    http_status: int | None = None
+    hops: tuple[Hop, ...] = ()
+
+    def outcome(self, word: OutcomeWord, error: AgentError | None = None) -> Outcome:
+        return Outcome(
+            word,
+            self.number,
+            self.check.id if self.check else None,
+            self.modem,
+            self.link,
+            self.hops,
+            self.http_status,
+            (time.monotonic() - self.started) * 1000,
+            error,
+        )
+
+
+def verify(parts: Parts, deadline: Deadline, progress: Progress) -> Outcome:
+    """Verify a number: match, no match, or inconclusive with its error. Never raises an AgentError."""
+    story = _Story(time.monotonic(), parts.number)
+    try:
+        server, check, until = _prepare(parts, story, deadline, progress)
+        with _within_ttl(check, deadline, until):
+            end = _open(parts, story, check.url, until, progress)
+            match = _finish(parts, server, check, end, until, progress)
+        return story.outcome("match" if match else "no_match")
+    except AgentError as error:
+        return story.outcome("inconclusive", error)
+
+
+def open_url(parts: Parts, url: str, deadline: Deadline, progress: Progress) -> Outcome:
+    """Step 5 alone: open a check URL over the link. Never raises an AgentError."""
+    story = _Story(time.monotonic())
+    try:
+        _read_link(parts, story, deadline, progress)
+        _open(parts, story, url, deadline, progress)
+        return story.outcome("opened")
+    except AgentError as error:
+        return story.outcome("inconclusive", error)
+
+
+def _prepare(parts: Parts, story: _Story, deadline: Deadline, progress: Progress) -> tuple[AppServer, Check, Deadline]:
+    """Read the modem and create the check, side by side where neither needs the other."""
+    if parts.number is None or parts.server_needs_link:
+        _read_link(parts, story, deadline, progress)
+        number = story.number = parts.number or parts.sim_number(story.modem)
+        server = parts.app_server(story.link)
+        return server, *_create(server, story, number, deadline, progress)
+    number, server = parts.number, parts.app_server(None)
+    creating = _Aside(lambda: _create(server, story, number, deadline, progress))
+    # A modem that cannot be used ends the command at once; the check being created then runs out unused.
+    _read_link(parts, story, deadline, progress)
+    return server, *creating.result()
+
+
+def _read_link(parts: Parts, story: _Story, deadline: Deadline, progress: Progress) -> None:
+    with _step("modem", progress) as done:
+        story.modem, story.link = parts.read_link(deadline)
+        done(_describe(story.modem, story.link))
+
+
+def _create(
+    server: AppServer, story: _Story, number: PhoneNumber, deadline: Deadline, progress: Progress
+) -> tuple[Check, Deadline]:
+    """The check, and the end of its life: the ttl counts from the request, for the server's clock cannot be seen."""
+    with _step("check", progress) as done:
+        asked = time.monotonic()
+        check = story.check = server.create(number, deadline)
+        done(f"{check.id}, lives {check.ttl:.0f} s")
+        return check, deadline.within(check.ttl - (time.monotonic() - asked))
+
+
+def _open(parts: Parts, story: _Story, url: str, deadline: Deadline, progress: Progress) -> ChainEnd:
+    assert story.link is not None  # noqa: S101  for the type checker: _read_link set it or raised
+    with _step("chain", progress) as done:
+
+        def on_hop(hop: Hop) -> None:
+            story.hops += (hop,)
+            story.http_status = hop.status
+
+        end = parts.open_chain(url, story.link, story.modem, deadline, on_hop)
+        done(f"{len(story.hops)} hops in {sum(hop.timings.total for hop in story.hops):.0f} ms")
+        return end
+
+
+def _finish(
+    parts: Parts, server: AppServer, check: Check, end: ChainEnd, deadline: Deadline, progress: Progress
+) -> bool:
+    with _step("result", progress) as done:
+        if end.check_id is not None and end.check_id != check.id:
+            raise CheckError("platform-error", "The chain ended with the code of another check.")
+        if parts.code_expected and end.code is None:
+            raise ServerError(
+                "protocol-mismatch",
+                "The chain ended without a code, which a v0.2 check always yields.",
+                hint='If the app server creates v0.1 checks, set server.protocol = "v0.1".',
+            )
+        match = server.finish(check, end, deadline)
+        done("match" if match else "no match")
+        return match
+
+
+@contextmanager
+def _step(step: Step, progress: Progress) -> Iterator[Callable[[str], None]]:
+    progress(step, "started", "")
+    try:
+        yield lambda words: progress(step, "done", words)
+    except AgentError as error:
+        progress(step, "failed", error.code)
+        raise
+
+
+@contextmanager
+def _within_ttl(check: Check, deadline: Deadline, until: Deadline) -> Iterator[None]:
+    """Tell the check's own end from the command's: the one wants a new check, the other more time."""
+    try:
+        yield
+    except DeadlineExceeded:
+        if until.expired and not deadline.expired:
+            raise CheckError("check-expired", f"The check's {check.ttl:.0f} s passed before it was done.") from None
+        raise
+
+
+def _describe(modem: Modem | None, link: Link) -> str:
+    if modem is None:
+        return link.interface
+    facts = [modem.operator_name or modem.operator_code, "/".join(modem.technologies), link.interface]
+    return ", ".join(fact for fact in facts if fact)
+
+
+class _Aside(Generic[T]):
+    """A call in a thread of its own. A daemon: whoever leaves early must not wait for a server that hangs."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call = call
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._value = self._call()
+        except BaseException as error:  # noqa: BLE001  carried over to the thread that asks for the result
+            self._error = error
+
+    def result(self) -> T:
+        """Wait for the call, which keeps to its own deadline, and return or raise what it did."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
