@@ -13,10 +13,18 @@ from dataclasses import dataclass
 
 _DIGITS = re.compile(r"\d{6,}")
 _QUERY = re.compile(r"\?[^\s\"'<>#]+")
-_CREDENTIAL = re.compile(
-    r"(?i)\b(bearer|basic|authorization:|(?:set-)?cookie:|(?:code|token|pin|puk|client_secret|access_token)[\"']?\s*[=:])(\s*)[^\s,;]+"
+# To the last "@" before the path, for that is where a URL's host begins (WHATWG URL, authority state).
+_USERINFO = re.compile(r"(?<=//)[^/\s?#\"<>]*@")
+# A header to the end of its line: "Bearer" is not yet the token, and one cookie follows another.
+_HEADER = re.compile(r"(?i)\b((?:authorization|cookie)(?:[\"']?\s*[:=]|[\"'],)\s*)[^\s][^\r\n]*")
+# A scheme and its token, wherever it stands. A bearer is ModemManager's as well: its path, or a plain word after it
+# ("the bearer is suspended"), is none.
+_TOKEN = re.compile(r"(?i)\b((?:bearer|basic)\s+)(?!/org/freedesktop/)(?!(?-i:[a-z]{1,15})(?![\w~+/=-]|\.\w))[^\s,;]+")
+_FIELD = re.compile(
+    r"(?i)((?:\b(?:code|pin|puk)|token|secret|password)[\"']?\s*[=:]\s*)(?:\"[^\"\r\n]*\"?|'[^'\r\n]*'?|[^\s,;&]+)"
 )
-_USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
+_UUID = r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])"
+_UUID_OR_DIGITS = re.compile(rf"(?i)({_UUID})|\d{{6,}}")
 
 
 def last_four(value: str) -> str:
@@ -26,24 +34,20 @@ def last_four(value: str) -> str:
 
 def text(value: str) -> str:
     """Text that others wrote, with digit runs of six and more, URL queries, user names and credentials cut."""
-    value = _CREDENTIAL.sub(r"\1\2…", value)
+    value = _HEADER.sub(r"\1…", value)
+    value = _TOKEN.sub(r"\1…", value)
+    value = _FIELD.sub(r"\1…", value)
     value = _USERINFO.sub("…@", value)
     value = _QUERY.sub("?…", value)
     return _DIGITS.sub(lambda m: last_four(m[0]), value)
 
 
 def url(value: str) -> str:
-    """A URL with its query, user name and fragment cut, and long digit runs in its path to their last four."""
-    head, _, _ = value.partition("#")
-    base, has_query, _ = head.partition("?")
+    """A URL with its query, user name and fragment cut, and its long digit runs, but a UUID's, to their last four."""
+    base, has_query, _ = value.partition("#")[0].partition("?")
     base = _USERINFO.sub("…@", base)
-    scheme, separator, rest = base.partition("://")
-    host, slash, path = rest.partition("/")
-    if not separator:
-        scheme, host, slash, path = "", "", "", base
-    # A UUID's hexadecimal groups are no identity: only runs that stand alone as digits are cut.
-    path = re.sub(r"(?<![0-9A-Fa-f-])\d{6,}(?![0-9A-Fa-f-])|%2B\d{6,}", lambda m: last_four(m[0]), path)
-    return f"{scheme}{separator}{host}{slash}{path}{'?…' if has_query else ''}"
+    base = _UUID_OR_DIGITS.sub(lambda m: m[1] or last_four(m[0]), base)
+    return f"{base}{'?…' if has_query else ''}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
