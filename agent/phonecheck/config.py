@@ -112,8 +112,10 @@ def load(named: Path | None) -> Settings:
         ) from None
     try:
         table = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        where = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8"
+    except (ValueError, RecursionError) as error:
+        # Beside its own error, tomllib lets those of int() (4300 digits) and of too deep a nesting through.
+        kinds = {tomllib.TOMLDecodeError: str(error), UnicodeDecodeError: "not UTF-8"}
+        where = kinds.get(type(error), "a value is too large, or nested too deep")
         raise ConfigError("bad-setting", f"{file} is not TOML: {where}.", hint="Mend the line that is named.") from None
     return parse(table)
 
@@ -196,7 +198,7 @@ def _check(settings: Settings) -> None:
     server = settings.server
     if server.url is not None:
         server_url(server.url)
-    if server.redirect_url is not None and urlsplit(server.redirect_url).scheme != "https":
+    if server.redirect_url is not None and not _https(server.redirect_url):
         raise ConfigError("bad-setting", "server.redirect_url must be an https URL.")
     for path_name in ("create", "finish"):
         path = getattr(server, path_name)
@@ -226,7 +228,10 @@ def server_url(url: str) -> str:
         raise ConfigError("bad-setting", "The app server's URL is not a URL.", hint=_SERVER_URL) from None
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigError("bad-setting", "The app server's URL has no scheme or no host.", hint=_SERVER_URL)
-    if parts.username is not None or parts.query or parts.fragment:
+    # urlsplit drops line breaks and tabs, and does not tell an empty query from none; the text itself is what is used.
+    if not url.isprintable() or " " in url or "\\" in url:
+        raise ConfigError("bad-setting", "The app server's URL holds a character that no URL does.", hint=_SERVER_URL)
+    if parts.username is not None or "?" in url or "#" in url:
         raise ConfigError(
             "bad-setting", "The app server's URL holds a user name, a query or a fragment.", hint=_SERVER_URL
         )
@@ -235,6 +240,14 @@ def server_url(url: str) -> str:
             "bad-setting", "The app server's URL is http, and its host is not loopback.", hint=_SERVER_URL
         )
     return url.rstrip("/")
+
+
+def _https(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 _SERVER_URL = "Give it as https://HOST[/PATH]; http is for loopback alone."
@@ -261,7 +274,7 @@ def read_secret(credential: str, file: Path | None, setting: str) -> Secret | No
         ConfigError: missing-credential, unsafe-file-mode.
     """
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    if directory and (Path(directory) / credential).exists():
+    if directory and not _absent(Path(directory) / credential):
         # systemd guards this directory itself, by mode or by ACL; with an ACL the mode shows 0440 and says nothing.
         return _secret_in(Path(directory) / credential, f"the credential {credential}")
     if file is None:
@@ -278,6 +291,17 @@ def read_secret(credential: str, file: Path | None, setting: str) -> Secret | No
             hint=f"Close it: chmod 600 {file}.",
         )
     return _secret_in(file, setting)
+
+
+def _absent(file: Path) -> bool:
+    """Not there at all; what is there and cannot be read must be told, not passed over."""
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _secret_in(file: Path, name: str) -> Secret:
