@@ -87,7 +87,7 @@ class ModemError(AgentError):
     cures: ClassVar[dict[str, str]] = {
         "modem-manager-unavailable": "Start it: systemctl start ModemManager.",
         "modem-not-found": "See what ModemManager sees: phonecheck modem list.",
-        "ambiguous-modem": "Choose one with --modem iccid:… or --modem imei:…; phonecheck modem list names them.",
+        "ambiguous-modem": "Choose one with --modem or modem.id: its device path, or imei: or iccid: and the whole number.",
         "not-authorized": "Run as root or as a member of the group that the polkit rule or the D-Bus policy admits.",
     }
 
@@ -97,9 +97,9 @@ class SimError(ModemError):
 
     cures: ClassVar[dict[str, str]] = {
         "sim-missing": "Put a SIM into the modem, then reset it or power it off and on.",
-        "sim-locked": "Unlock the SIM with its PIN: mmcli -m any --pin, or put the PIN into the credential sim-pin.",
+        "sim-locked": "Unlock the SIM with its PIN: mmcli -i SIM --pin=PIN; mmcli -m any names the SIM.",
         "pin-refused": "Check the PIN before trying again: the SIM counts failed tries and then asks for its PUK.",
-        "puk-required": "Unblock the SIM with the PUK from its operator: mmcli --puk.",
+        "puk-required": "Unblock the SIM with the PUK from its operator: mmcli -i SIM --puk=PUK --pin=NEW-PIN.",
     }
 
 
