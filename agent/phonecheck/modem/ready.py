@@ -99,7 +99,12 @@ def _locked(modem: Modem) -> SimError:
     left = dict(modem.retries).get(modem.lock)
     tries = "" if left is None else f", with {left} {'try' if left == 1 else 'tries'} left"
     if modem.lock in (Lock.SIM_PIN, Lock.SIM_PUK):
-        return SimError(code, f"The SIM is locked: it wants its {modem.lock.name[4:]}{tries}.")
+        what = "--pin=PIN" if modem.lock is Lock.SIM_PIN else "--puk=PUK --pin=NEW-PIN"
+        return SimError(
+            code,
+            f"The SIM is locked: it wants its {modem.lock.name[4:]}{tries}.",
+            hint=f"Unlock it: mmcli -i {modem.sim.path if modem.sim else 'SIM'} {what}.",
+        )
     if modem.lock in (Lock.UNKNOWN, Lock.NONE):
         return SimError(code, "The modem is locked, and ModemManager does not know by what.")
     return SimError(
@@ -139,7 +144,8 @@ def _unconnected(modem: Modem) -> BearerError:
     if modem.state < ModemState.REGISTERED or not (
         modem.registration.registered or modem.registration is Registration.UNKNOWN
     ):
-        return BearerError("not-registered", f"The modem is {state}, its registration {registration}.")
+        at = "" if state == registration else f", its registration {registration}"
+        return BearerError("not-registered", f"The modem is {state}{at}.")
     if any(bearer.connected and bearer.suspended for bearer in modem.bearers):
         return BearerError(
             "not-connected",

@@ -29,7 +29,7 @@ def select(modems: Sequence[Modem], wanted: str | None) -> Modem:
         return found[0]
     if found:
         named = ", ".join(f"{modem.id} at {modem.device or modem.path}" for modem in found)
-        raise ModemError("ambiguous-modem", f"{len(found)} modems fit: {named}.", hint=_WHOLE)
+        raise ModemError("ambiguous-modem", f"{len(found)} modems fit: {named}.")
     if wanted is not None:
         _check_form(wanted)
     if not modems:
@@ -37,7 +37,7 @@ def select(modems: Sequence[Modem], wanted: str | None) -> Modem:
     raise ModemError("modem-not-found", "None of the modems is the one that was chosen.")
 
 
-_WHOLE = "Choose one with --modem or modem.id: its device path, or imei: or iccid: and the whole number."
+_WHOLE = ModemError.cures["ambiguous-modem"]
 _NONE = "Check that it is plugged in; ModemManager needs some seconds to find it: phonecheck modem list."
 
 
