@@ -49,6 +49,7 @@ class Parts:
         sim_number: the SIM's own number. Raises ConfigError.
         app_server: its client; given the link where it is reached over the link, else None.
         server_needs_link: whether it is.
+        check_url: refuses a URL that no chain may begin with. Raises CheckError.
         open_chain: the HTTP exchange.
         code_expected: whether the chain must yield a code (v0.2).
     """
@@ -58,6 +59,7 @@ class Parts:
     sim_number: Callable[[Modem | None], PhoneNumber]
     app_server: Callable[[Link | None], AppServer]
     server_needs_link: bool
+    check_url: Callable[[str], object]
     open_chain: OpenChain
     code_expected: bool
 
@@ -105,6 +107,7 @@ def open_url(parts: Parts, url: str, deadline: Deadline, progress: Progress) -> 
     """Step 5 alone: open a check URL over the link. Never raises an AgentError."""
     story = _Story(time.monotonic())
     try:
+        parts.check_url(url)
         _read_link(parts, story, deadline, progress)
         _open(parts, story, url, deadline, progress)
         return story.outcome("opened")
@@ -117,10 +120,10 @@ def _prepare(parts: Parts, story: _Story, deadline: Deadline, progress: Progress
     if parts.number is None or parts.server_needs_link:
         _read_link(parts, story, deadline, progress)
         number = story.number = parts.number or parts.sim_number(story.modem)
-        server = parts.app_server(story.link)
-        return server, *_create(server, story, number, deadline, progress)
+        server = parts.app_server(story.link if parts.server_needs_link else None)
+        return server, *_create(parts, server, story, number, deadline, progress)
     number, server = parts.number, parts.app_server(None)
-    creating = _Aside(lambda: _create(server, story, number, deadline, progress))
+    creating = _Aside(lambda: _create(parts, server, story, number, deadline, progress))
     # A modem that cannot be used ends the command at once; the check being created then runs out unused.
     _read_link(parts, story, deadline, progress)
     return server, *creating.result()
@@ -133,12 +136,13 @@ def _read_link(parts: Parts, story: _Story, deadline: Deadline, progress: Progre
 
 
 def _create(
-    server: AppServer, story: _Story, number: PhoneNumber, deadline: Deadline, progress: Progress
+    parts: Parts, server: AppServer, story: _Story, number: PhoneNumber, deadline: Deadline, progress: Progress
 ) -> tuple[Check, Deadline]:
     """The check, and the end of its life: the ttl counts from the request, for the server's clock cannot be seen."""
     with _step("check", progress) as done:
         asked = time.monotonic()
         check = story.check = server.create(number, deadline)
+        parts.check_url(check.url)
         done(f"{check.id}, lives {check.ttl:.0f} s")
         return check, deadline.within(check.ttl - (time.monotonic() - asked))
 

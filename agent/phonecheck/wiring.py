@@ -6,18 +6,23 @@ import dataclasses
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phonecheck import config
 from phonecheck.config import Settings
 from phonecheck.deadline import Deadline
-from phonecheck.errors import ConfigError
-from phonecheck.model import ChainEnd, Hop, Link, Modem, PhoneNumber
+from phonecheck.errors import ConfigError, LinkError
+from phonecheck.model import ChainEnd, Hop, IPAddress, Link, Modem, Path, PhoneNumber
 from phonecheck.verify import AppServer, Parts
 
 if TYPE_CHECKING:
+    import pathlib
+    import socket
+    import ssl
+
+    from phonecheck.chain.backend import Backend
     from phonecheck.modem.manager import ModemManager
     from phonecheck.redact import Secret
 
@@ -34,7 +39,7 @@ class Choice:
     timeout: float | None = None
 
 
-def load(file: Path | None, choice: Choice) -> Settings:
+def load(file: pathlib.Path | None, choice: Choice) -> Settings:
     """The settings, the command line's choice over the file's.
 
     Raises:
@@ -54,7 +59,9 @@ def load(file: Path | None, choice: Choice) -> Settings:
         try:
             link = dataclasses.replace(link, dns=tuple(ip_address(text) for text in choice.dns))
         except ValueError:
-            raise ConfigError("bad-setting", "A DNS server is not an IP address.", hint="Give --dns 10.0.0.1.") from None
+            raise ConfigError(
+                "bad-setting", "A DNS server is not an IP address.", hint="Give --dns 10.0.0.1."
+            ) from None
     if choice.timeout is not None:
         chain = dataclasses.replace(chain, timeout=choice.timeout)
     return Settings(server, phone, modem, link, chain)
@@ -91,6 +98,108 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
         sim_number=_sim_number,
         app_server=lambda link: _app_server(settings, token, link),
         server_needs_link=settings.server.over == "modem",
+        check_url=_check_url,
         open_chain=lambda url, link, modem, deadline, on_hop: _open_chain(settings, url, link, modem, deadline, on_hop),
         code_expected=settings.server.protocol == "v0.2",
     )
+
+
+def _read_link(settings: Settings, deadline: Deadline) -> tuple[Modem | None, Link]:
+    from phonecheck.link import path
+    from phonecheck.modem.ready import link_of
+
+    choice = settings.link
+    if choice.interface is not None:
+        modem, link = None, path.link_from_kernel(choice.interface, choice.dns)
+    else:
+        with modem_manager() as manager:
+            modem = manager.find(settings.modem.id, deadline)
+        link = link_of(modem, choice.dns, choice.family)
+    link = _of_one_family(path.usable(link), choice.family)
+    path.check_path(link, link.dns)
+    # While the app server still creates the check: what the exchange needs takes 0.2 s to import.
+    _prepare_exchange()
+    return modem, link
+
+
+def _of_one_family(link: Link, family: str) -> Link:
+    """The link with the addresses of the wanted family, and the DNS servers that can be asked from them."""
+    addresses = tuple(a for a in link.addresses if family in ("auto", str(a.version)))
+    if not addresses:
+        raise LinkError("no-route", f"{link.interface} has no IPv{family} address.")
+    dns = tuple(server for server in link.dns if any(server.version == a.version for a in addresses))
+    if not dns:
+        raise LinkError("no-route", f"No DNS server of {link.interface} can be reached from its addresses.")
+    return dataclasses.replace(link, addresses=addresses, dns=dns)
+
+
+def _check_url(url: str) -> None:
+    from phonecheck.chain.url import parse_check_url
+
+    parse_check_url(url)
+
+
+@cache
+def _prepare_exchange() -> ssl.SSLContext:
+    import phonecheck.chain.run
+    import phonecheck.link.resolve  # noqa: F401  imported for the time it takes
+    from phonecheck.chain import tls
+
+    return tls.first_context()
+
+
+def _backend(link: Link) -> Backend:
+    """The network of one exchange over a link."""
+    from phonecheck.chain.backend import Backend
+    from phonecheck.chain.redirects import refuse_address
+    from phonecheck.link import bind, path
+    from phonecheck.link.resolve import Resolver
+
+    sources = tuple(address.ip for address in link.addresses)
+    elsewhere = path.networks_elsewhere(link.interface)
+    resolver = Resolver(link.interface, link.dns, families=link.families, sources=sources)
+
+    def connect(address: IPAddress, port: int, seconds: float) -> tuple[socket.socket, Path]:
+        # A route that is missing is an error at once, not three seconds of ARP.
+        path.check_path(link, [address])
+        return bind.connect_tcp(link.interface, address, port, timeout=seconds, sources=sources)
+
+    return Backend(resolver.resolve, connect, lambda address: refuse_address(address, elsewhere))
+
+
+def _open_chain(
+    settings: Settings, url: str, link: Link, modem: Modem | None, deadline: Deadline, on_hop: Callable[[Hop], None]
+) -> ChainEnd:
+    context = _prepare_exchange()
+    from phonecheck.chain.headers import for_platform
+    from phonecheck.chain.run import Chain
+    from phonecheck.chain.url import parse_check_url
+
+    start = parse_check_url(url)
+    chain = Chain(
+        _backend(link),
+        context,
+        limits=settings.chain,
+        platform_headers=for_platform(str(uuid.uuid4()), modem.operator_code if modem else ""),
+        deadline=deadline,
+        on_hop=on_hop,
+        redirect_url=settings.server.redirect_url,
+    )
+    return chain.open(start)
+
+
+def _sim_number(modem: Modem | None) -> PhoneNumber:
+    numbers = modem.own_numbers if modem else ()
+    if not numbers:
+        raise ConfigError("number-unknown", "No number was given or configured, and the SIM does not store its own.")
+    return numbers[0]
+
+
+def _app_server(settings: Settings, token: Secret | None, link: Link | None) -> AppServer:
+    from phonecheck.appserver.client import AppServer as Client
+
+    if link is None:
+        return Client(settings.server, token)
+    from phonecheck.chain.transport import BoundTransport
+
+    return Client(settings.server, token, transport=BoundTransport(_backend(link), _prepare_exchange()))
