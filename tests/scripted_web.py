@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 import trustme
+
 from phonecheck.chain.backend import Backend
 from phonecheck.chain.redirects import parse_check_url
 from phonecheck.chain.run import Chain
@@ -102,7 +103,7 @@ class Web:
                     buffer += data
                 head, _, buffer = buffer.partition(b"\r\n\r\n")
                 lines = head.decode("latin-1").split("\r\n")
-                headers = dict((k.lower(), v.strip()) for k, _, v in (line.partition(":") for line in lines[1:]))
+                headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
                 seen = Seen(headers.get("host", ""), lines[0].split(" ")[1], headers, tls, number)
                 self.requests.append(seen)
                 reply = self.handler(seen)
@@ -121,7 +122,7 @@ class Web:
 @dataclass(frozen=True)
 class Found:
     addresses: tuple[IPAddress, ...]
-    server: IPAddress | None = IPv4Address("10.0.0.53")
+    server: IPAddress | None
     ms: float | None = 1.0
 
 
@@ -157,9 +158,11 @@ class Opener:
 
     def _resolve(self, host: str, deadline: Deadline) -> Found:
         self.resolved.append(host)
-        return Found(self.addresses.get(host, (IPv4Address("203.0.113.1"),)))
+        return Found(self.addresses.get(host, (IPv4Address("203.0.113.1"),)), IPv4Address("10.0.0.53"))
 
     def _connect(self, address: IPAddress, port: int, seconds: float) -> tuple[socket.socket, Path]:
-        dial = self.dial or (lambda port, seconds: socket.create_connection(("127.0.0.1", self.web.port(port)), seconds))
+        dial = self.dial or (
+            lambda port, seconds: socket.create_connection(("127.0.0.1", self.web.port(port)), seconds)
+        )
         sock = dial(port, seconds)
         return sock, Path("wwan0", IPv4Address("10.64.0.2"), address, port)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import trustme
+
 from scripted_web import Opener, Web
 
 

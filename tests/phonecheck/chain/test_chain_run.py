@@ -8,8 +8,9 @@ import threading
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
-from scripted_web import ENRICH, MNO, PLATFORM, Opener, Reply, Seen, Web, answer, redirect
+
 from phonecheck.errors import AgentError, CheckError, DeadlineExceeded
+from scripted_web import ENRICH, MNO, PLATFORM, Opener, Reply, Seen, Web, answer, redirect
 
 CHECK_URL = f"https://{PLATFORM}/phone_check/v0.2/checks/c69bc0e6/redirect"
 CODE = answer(200, b'{"check_id":"c69bc0e6","code":"94dae426fg"}', "Content-Type: application/hal+json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import socket
 import ssl
 import struct
@@ -10,9 +10,10 @@ import threading
 
 import pytest
 import trustme
-from scripted_web import MNO, PLATFORM, Opener, Web, answer
+
 from phonecheck.chain import tls
 from phonecheck.errors import CheckError
+from scripted_web import MNO, PLATFORM, Opener, Web, answer
 
 URL = f"https://{PLATFORM}/"
 
@@ -33,7 +34,7 @@ def test_a_certificate_for_another_host_is_refused(web: Web, opener: Opener) -> 
 
 def test_an_expired_certificate_is_refused(web: Web, opener: Opener) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     web.ca.issue_cert(PLATFORM, not_after=past).configure_cert(context)
     web.certificates[PLATFORM] = context
     assert "expired" in failure(opener).message
@@ -53,7 +54,7 @@ def test_a_box_that_resets_the_first_hello_is_asked_again_with_tls_1_2(
     # The second context reads the system's roots; SSL_CERT_FILE is how a device, and this test, adds one.
     with web.ca.cert_pem.tempfile() as ca_file:
         monkeypatch.setenv("SSL_CERT_FILE", ca_file)
-        front = _Front(web, refuse=lambda hello: _offers_tls13(hello))
+        front = _Front(web, refuse=_offers_tls13)
         opener.dial = lambda port, seconds: front.connect()
         web.handler = lambda seen: answer(200)
         assert opener(URL).http_status == 200

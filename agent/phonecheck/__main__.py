@@ -1,0 +1,5 @@
+"""`python -m phonecheck`."""
+
+from phonecheck.cli.main import run
+
+run()

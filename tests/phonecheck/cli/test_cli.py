@@ -1,0 +1,217 @@
+"""The command line as its user meets it, in processes of its own: words, streams, exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+
+def phonecheck(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if k not in ("PHONECHECK_CONFIG", "CREDENTIALS_DIRECTORY")}
+    # No bus is there: what is tested here fails before, or says so.
+    clean |= {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent/bus", **(env or {})}
+    return subprocess.run(
+        [sys.executable, "-m", "phonecheck", *arguments],
+        capture_output=True,
+        text=True,
+        env=clean,
+        input=stdin,
+        timeout=60,
+        check=False,
+    )
+
+
+def cause_cure_code(done: subprocess.CompletedProcess[str]) -> tuple[str, str, str]:
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert "Traceback" not in done.stderr
+    assert lines[-3].startswith("phonecheck: "), done.stderr
+    assert lines[-2].startswith("  cure  ")
+    assert lines[-1].startswith("  code  ")
+    return lines[-3][12:], lines[-2][8:], lines[-1][8:]
+
+
+def config(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "agent.toml"
+    file.write_text(text)
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        (["verify", "0770090012"], 2, "usage"),
+        (["verify", "+44 7700 900123"], 2, "usage"),
+        (["verify", "--timeout", "0"], 2, "usage"),
+        (["verfy"], 2, "usage"),
+        (["verify"], 3, "bad-setting"),
+        (["verify", "--server", "app.example"], 3, "bad-setting"),
+        (["verify", "--server", "http://app.example"], 3, "bad-setting"),
+        (["verify", "--server", "https://user@app.example"], 3, "bad-setting"),
+        (["verify", "--server", "https://app.example", "--dns", "ns1"], 3, "bad-setting"),
+        (["verify", "--config", "/nonexistent/agent.toml"], 3, "bad-setting"),
+        (["verify", "--server", "https://app.example"], 4, "modem-manager-unavailable"),
+        (["modem", "list"], 4, "modem-manager-unavailable"),
+        (["modem", "show"], 4, "modem-manager-unavailable"),
+        (["open", "ftp://api.platform.example/c"], 6, "bad-check-url"),
+        (["open", "http://api.platform.example/c"], 6, "bad-check-url"),
+        (["open", "https://user:pw@api.platform.example/c"], 6, "bad-check-url"),
+        (["open", "https://"], 6, "bad-check-url"),
+        (["open", "https://api.platform.example/c"], 4, "modem-manager-unavailable"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_bad_input_ends_in_cause_cure_and_code(arguments: list[str], status: int, code: str) -> None:
+    done = phonecheck(*arguments)
+    assert done.returncode == status
+    cause, cure, line = cause_cure_code(done)
+    assert cause.endswith(".")
+    assert cure
+    assert line.startswith(f"{code} (exit status {status}")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[server\n", "is not TOML"),
+        ("[server]\nulr = 'https://a'\n", "server.ulr"),
+        ("[srever]\n", "[srever]"),
+        ("[server]\nurl = 'app.example'\n", "no scheme"),
+        ("[chain]\ntimeout = 'soon'\n", "chain.timeout"),
+        ("[server]\nprotocol = 'v3'\n", "server.protocol"),
+        ("[phone]\nnumber = '0123'\n", "phone.number"),
+    ],
+)
+def test_a_bad_settings_file_names_its_key(tmp_path: Path, text: str, words: str) -> None:
+    done = phonecheck("verify", "--config", config(tmp_path, text))
+    assert done.returncode == 3
+    assert words in cause_cure_code(done)[0]
+
+
+def test_the_nearest_right_key_is_offered(tmp_path: Path) -> None:
+    done = phonecheck("verify", env={"PHONECHECK_CONFIG": config(tmp_path, "[server]\nulr = 'https://a'\n")})
+    assert "server.url" in cause_cure_code(done)[1]
+
+
+def test_a_token_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret-token\n")
+    token.chmod(0o644)
+    text = f"[server]\nurl = 'https://app.example'\ntoken_file = '{token}'\n"
+    done = phonecheck("verify", "447700900123", "--config", config(tmp_path, text))
+    assert done.returncode == 3
+    assert cause_cure_code(done)[2].startswith("unsafe-file-mode")
+    assert "secret-token" not in done.stdout + done.stderr
+
+
+def test_json_is_one_object_on_failures_too() -> None:
+    done = phonecheck("verify", "447700900123", "--server", "https://app.example", "--json")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 4
+    assert (answer["schema"], answer["outcome"], answer["match"]) == (1, "inconclusive", None)
+    assert answer["error"]["code"] == "modem-manager-unavailable"
+    assert set(answer["error"]) == {"code", "message", "hint", "retryable"}
+    assert answer["phone_number"] == "…0123"
+    assert "447700900123" not in done.stdout + done.stderr
+
+
+def test_the_number_can_come_from_standard_input() -> None:
+    done = phonecheck("verify", "-", "--server", "https://app.example", "--json", stdin="+447700900123\n")
+    assert json.loads(done.stdout)["phone_number"] == "…0123"
+
+
+def test_a_usage_error_prints_no_json() -> None:
+    done = phonecheck("verify", "0123", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_name_the_command(shell: str) -> None:
+    done = phonecheck("completion", shell)
+    assert done.returncode == 0
+    assert "_PHONECHECK_COMPLETE" in done.stdout
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{sys.executable} -m phonecheck --help | true"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_ctrl_c_leaves_at_once_with_130(tmp_path: Path) -> None:
+    """In the middle of a D-Bus call, which holds up Python's own signal handling: a bus that accepts and says nothing."""
+    import socket
+
+    bus = socket.socket(socket.AF_UNIX)
+    bus.bind(str(tmp_path / "bus"))
+    bus.listen()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "phonecheck", "modem", "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={tmp_path}/bus"},
+    )
+    try:
+        connection, _ = bus.accept()
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate(timeout=2)
+        connection.close()
+    finally:
+        child.kill()
+        child.wait()
+        bus.close()
+    assert child.returncode == 130
+    assert b"interrupted" in stderr
+    assert b"Traceback" not in stderr
+
+
+def test_steps_fill_in_on_a_terminal_and_colour_obeys_no_color() -> None:
+    def on_a_terminal(**env: str) -> str:
+        leader, follower = pty.openpty()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "phonecheck", "verify", "447700900123", "--server", "https://app.example"],
+            stdout=follower,
+            stderr=follower,
+            env=os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent/bus", "TERM": "xterm", **env},
+        )
+        os.close(follower)
+        seen: list[bytes] = []
+
+        def read() -> None:
+            try:
+                while data := os.read(leader, 65536):
+                    seen.append(data)
+            except OSError:
+                pass
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        child.wait(30)
+        time.sleep(0)
+        reader.join(5)
+        os.close(leader)
+        return b"".join(seen).decode()
+
+    plain = on_a_terminal(NO_COLOR="1")
+    assert "\x1b[" not in plain
+    assert "read the modem: failed (modem-manager-unavailable)" in plain
+    assert "\x1b[" in on_a_terminal(NO_COLOR="")
+
+
+def test_verbose_logs_to_stderr_and_never_to_stdout() -> None:
+    done = phonecheck("verify", "447700900123", "--server", "https://app.example", "--json", "-v")
+    json.loads(done.stdout)
