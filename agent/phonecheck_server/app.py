@@ -114,7 +114,7 @@ class _AppServer:
             ending = f"{problem.status} {problem.code}"
         response.headers.update(_NO_STORE)
         elapsed = (self._clock() - started) * 1000
-        log.info("%s %s %s: %s, %.0f ms", device or "unknown", request.method, request.url.path, ending, elapsed)
+        log.info("%s %s %s -> %s in %.0f ms", device or "unknown", request.method, request.url.path, ending, elapsed)
         return response
 
     async def create(self, version: Version, request: Request, device: str) -> Response:

@@ -1,0 +1,247 @@
+"""``python -m phonecheck_sandbox.serve ROLE --run DIR``: all servers of one node, in one process.
+
+The process is started inside its network namespace, where its addresses exist. It prints ``ready`` when every socket
+listens, takes over a whole set of conditions from each line of JSON on stdin, and ends with stdin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from phonecheck.redact import RedactingFormatter, Secret
+from phonecheck_sandbox import pki, world
+from phonecheck_sandbox.conditions import Conditions
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from phonecheck_sandbox.carrier.dns import NameServer
+
+PARTNER_SECRET = "sandbox-partner-secret"  # noqa: S105  between two servers of the sandbox
+
+
+@dataclass(slots=True)
+class Node:
+    """What runs on a node: web servers, and tasks that serve on sockets of their own.
+
+    Attributes:
+        conditions: what every server on it reads.
+        certificates: of the run.
+        on_conditions: called after each change of the conditions.
+    """
+
+    conditions: Conditions
+    certificates: pki.Pki
+    web: list[tuple[uvicorn.Server, socket.socket]] = field(default_factory=list)
+    tasks: list[Coroutine[Any, Any, None]] = field(default_factory=list)
+    on_conditions: Callable[[], None] = lambda: None
+
+    def add_web(
+        self, app: ASGIApp, address: IPv4Address, host: str | None, protocol: type[asyncio.Protocol] | str = "h11"
+    ) -> None:
+        """Serve an application on an address: by TLS as ``host`` on port 443, or plain on port 80 where it is None."""
+        config = uvicorn.Config(
+            app,
+            http=protocol,
+            loop="asyncio",
+            ws="none",
+            # The process ends all at once; there is nothing to be wound up.
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            # A chain comes back to its first host after all others; its connection must still be there.
+            timeout_keep_alive=20,
+        )
+        config.load()
+        if host is not None:
+            config.ssl = self.certificates.server_context(host)
+        self.web.append((_Quiet(config), _bound(socket.SOCK_STREAM, address, 443 if host else 80)))
+
+
+class _Quiet(uvicorn.Server):
+    """A server among others in a process: the signals are the process's own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def internet(node: Node) -> None:
+    """The platform, the app server on its bad days, and the public DNS."""
+    from phonecheck_sandbox.carrier.dns import NameServer, Zone
+    from phonecheck_sandbox.internet import faults
+    from phonecheck_sandbox.internet.local_names import LocalNames
+    from phonecheck_sandbox.internet.platform import PlatformSettings, create_platform
+    from phonecheck_server.app import create_app
+    from phonecheck_server.devices import Devices
+    from phonecheck_server.settings import Settings
+
+    platform_settings = PlatformSettings(
+        url=f"https://{world.PLATFORM_HOST}",
+        client_id=world.CLIENT_ID,
+        client_secret=world.CLIENT_SECRET,
+        mobile_range=world.CARRIER_PUBLIC_RANGE,
+        carrier_numbers=world.CARRIER_NUMBERS,
+        network_id=world.OPERATOR_CODE,
+        mno_start=f"https://{world.MNO_START_HOST}/identify",
+        partner_url=f"https://{world.MNO_PARTNER_HOST}",
+        partner_secret=PARTNER_SECRET,
+        redirect_url=world.APP_REDIRECT_URL,
+    )
+    server_settings = Settings(
+        platform_url=f"https://{world.PLATFORM_HOST}",
+        client_id=world.CLIENT_ID,
+        client_secret=Secret(world.CLIENT_SECRET),
+        devices=Devices({world.SERVER_TOKEN: "sandbox-device"}),
+    )
+    context = node.certificates.client_context()
+    platform = create_platform(platform_settings, node.conditions, transport=LocalNames(world.PUBLIC_NAMES, context))
+    app_server = faults.Faults(
+        create_app(server_settings, transport=LocalNames(world.PUBLIC_NAMES, context)), node.conditions
+    )
+    node.on_conditions = app_server.rearm
+    node.add_web(platform, world.PLATFORM, world.PLATFORM_HOST)
+    node.add_web(app_server, world.APP_SERVER, world.APP_SERVER_HOST, faults.protocol(node.conditions))
+    # The public DNS is sound always: dns_fault is the carrier's.
+    public = NameServer(Zone(world.PUBLIC_NAMES, clients=None), Conditions())
+    node.tasks.append(_dns(public, world.PUBLIC_DNS))
+
+
+def carrier(node: Node) -> None:
+    """The operator's hops and its partner interface, the lab, and the carrier's two name servers."""
+    from phonecheck_sandbox.carrier.dns import NameServer, Zone
+    from phonecheck_sandbox.carrier.lab import Boxes, Lab
+    from phonecheck_sandbox.carrier.mno import Mno, MnoSettings
+
+    settings = MnoSettings(
+        enrich_url=f"http://{world.MNO_ENRICH_HOST}",
+        identity_url=f"https://{world.MNO_IDENTITY_HOST}",
+        cookie_domain="mno.example",
+        platform_url=f"https://{world.PLATFORM_HOST}",
+        operator_name=world.OPERATOR_NAME,
+        network_id=world.OPERATOR_CODE,
+        partner_secret=PARTNER_SECRET,
+        subscribers=world.SUBSCRIBERS_BY_ADDRESS,
+    )
+    mno = Mno(settings, node.conditions)
+    node.add_web(mno.start, world.MNO_START, world.MNO_START_HOST)
+    node.add_web(mno.enrich, world.MNO_ENRICH, None)
+    node.add_web(mno.identity, world.MNO_IDENTITY, world.MNO_IDENTITY_HOST)
+    node.add_web(mno.partner, world.MNO_PARTNER, world.MNO_PARTNER_HOST)
+
+    lab_hosts = [name for name, address in world.CARRIER_NAMES.items() if address == world.LAB]
+    lab = Lab(
+        {host: node.certificates.server_context(host) for host in lab_hosts},
+        world.LAB_HOST,
+        Boxes(resets=world.TLS13_RESET_HOST, swallows=world.TLS13_SILENT_HOST, slow=world.SLOW_TLS_HOST),
+    )
+    node.tasks.append(lab.serve_plain(_bound(socket.SOCK_STREAM, world.LAB, 80)))
+    node.tasks.append(lab.serve_tls(_bound(socket.SOCK_STREAM, world.LAB, 443)))
+
+    zone = Zone(
+        world.CARRIER_NAMES,
+        world.CARRIER_ALIASES,
+        clients=(world.SUBSCRIBERS,),
+        rebound={
+            "rebind-loopback": (world.LAB_HOST, IPv4Address("127.0.0.1")),
+            "rebind-lan": (world.LAB_HOST, world.LAN_ROUTER.ip),
+        },
+    )
+    for address in world.CARRIER_DNS:
+        server = NameServer(zone, node.conditions, first=address == world.CARRIER_DNS[0])
+        node.tasks.append(_dns(server, address))
+
+
+ROLES: dict[str, Callable[[Node], None]] = {"internet": internet, "carrier": carrier}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one role until stdin ends."""
+    parser = argparse.ArgumentParser(prog="python -m phonecheck_sandbox.serve", description=main.__doc__)
+    parser.add_argument("role", choices=ROLES)
+    parser.add_argument("--run", type=Path, required=True, help="the run directory, with the certificates")
+    parser.add_argument("--verbose", action="store_true", help="log each request of the app server to stderr")
+    options = parser.parse_args(arguments)
+    _log(verbose=options.verbose)
+    asyncio.run(_serve(ROLES[options.role], options.run))
+
+
+async def _serve(role: Callable[[Node], None], run: Path) -> None:
+    conditions = Conditions()
+    node = Node(conditions, pki.in_run_directory(run))
+    role(node)
+    servers = [server for server, _ in node.web]
+    running = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in node.web]
+    running += [asyncio.create_task(task) for task in node.tasks]
+    while not all(server.started for server in servers):
+        for task in running:
+            if task.done():
+                task.result()
+        await asyncio.sleep(0.002)
+    print("ready", flush=True)
+
+    follow = asyncio.create_task(_follow(conditions, node.on_conditions))
+    done, _ = await asyncio.wait([follow, *running], return_when=asyncio.FIRST_COMPLETED)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _follow(conditions: Conditions, changed: Callable[[], None]) -> None:
+    """Take over each line of stdin as the new conditions, until it ends."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    try:
+        while line := await reader.readline():
+            conditions.update(json.loads(line))
+            changed()
+    finally:
+        transport.close()
+
+
+def _bound(kind: socket.SocketKind, address: IPv4Address, port: int) -> socket.socket:
+    """A socket on an address; it listens at once, so that nobody is refused between "ready" and the first accept."""
+    # The protocol is named because asyncio sets TCP_NODELAY only where a socket says IPPROTO_TCP, and accepted sockets
+    # inherit what the listener says; left at 0, answers after a TLS handshake wait 40 ms for the client's delayed ACK.
+    protocol = socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP
+    bound = socket.socket(socket.AF_INET, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setblocking(False)
+    bound.bind((str(address), port))
+    if kind == socket.SOCK_STREAM:
+        bound.listen(128)
+    return bound
+
+
+async def _dns(server: NameServer, address: IPv4Address) -> None:
+    await server.serve(_bound(socket.SOCK_DGRAM, address, 53), _bound(socket.SOCK_STREAM, address, 53))
+
+
+def _log(*, verbose: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(RedactingFormatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    if verbose:
+        logging.getLogger("phonecheck_server").setLevel(logging.INFO)
+
+
+if __name__ == "__main__":
+    main()
