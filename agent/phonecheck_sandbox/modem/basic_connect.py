@@ -1,0 +1,267 @@
+"""The basic connect service (MBIM 10.5): what the modem answers to each command, from its state alone.
+
+A handler reads the command, may change the state, and returns an information buffer or raises `Refused`. Nothing here
+knows of ports or of time.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+from phonecheck_sandbox.modem.mbim import (
+    BASIC_CONNECT,
+    INTERNET_CONTEXT,
+    Cid,
+    Command,
+    Long,
+    MalformedError,
+    Status,
+    encode,
+    number,
+    text,
+)
+from phonecheck_sandbox.modem.state import HOME_OPERATOR, ModemState, Registration
+
+_PIN1, _PUK1 = 2, 11
+_UNKNOWN_ERROR_RATE = 99
+
+
+class Refused(Exception):
+    """The answer is a status other than success, with the buffer that goes with it."""
+
+    def __init__(self, status: Status, information: bytes = b"") -> None:
+        super().__init__(status.name)
+        self.status = status
+        self.information = information
+
+
+def answer(state: ModemState, command: Command) -> tuple[Status, bytes]:
+    """Carry out a command: its status and information buffer."""
+    handler = _HANDLERS.get(command.cid) if command.service == BASIC_CONNECT else None
+    if handler is None:
+        return Status.NO_DEVICE_SUPPORT, b""
+    try:
+        return Status.SUCCESS, handler(state, command)
+    except Refused as refused:
+        return refused.status, refused.information
+    except MalformedError:
+        return Status.INVALID_PARAMETERS, b""
+
+
+def indicated(state: ModemState) -> dict[Cid, bytes]:
+    """What the host is told unasked when it changes, by command."""
+    buffers = {
+        Cid.SUBSCRIBER_READY_STATUS: _subscriber_ready(state),
+        Cid.RADIO_STATE: encode(1, state.radio.on),
+        Cid.SIGNAL_STATE: _signal(state),
+        Cid.CONNECT: _connection(state),
+    }
+    if state.sim.ready:
+        buffers[Cid.REGISTER_STATE] = _registration(state)
+        buffers[Cid.PACKET_SERVICE] = _packet_service(state)
+    return buffers
+
+
+def _need_sim(state: ModemState) -> None:
+    if not state.sim.inserted:
+        raise Refused(Status.SIM_NOT_INSERTED)
+    if state.sim.locked:
+        raise Refused(Status.PIN_REQUIRED)
+
+
+def _device_caps(state: ModemState, _: Command) -> bytes:
+    removable, gsm, no_voice, removable_sim = 2, 1, 1, 2
+    data_classes, no_sms, manual_radio, sessions = 0x3F, 0, 1, 1
+    fixed = (removable, gsm, no_voice, removable_sim, data_classes, no_sms, manual_radio, sessions)
+    return encode(*fixed, "", state.imei, "1.0", "Sandbox modem")
+
+
+def _subscriber_ready(state: ModemState) -> bytes:
+    initialized, not_inserted, locked = 1, 2, 6
+    if not state.sim.inserted:
+        return encode(not_inserted, "", "", 0, 0)
+    if state.sim.locked:
+        return encode(locked, "", state.sim.iccid, 0, 0)
+    return encode(initialized, state.sim.imsi, state.sim.iccid, 0, 1, [f"+{state.sim.msisdn}"])
+
+
+def _radio(state: ModemState, command: Command) -> bytes:
+    if command.is_set:
+        state.radio.on = bool(number(command.information, 0))
+    hardware_switch_on = 1
+    return encode(hardware_switch_on, state.radio.on)
+
+
+def _pin_info(state: ModemState) -> bytes:
+    sim = state.sim
+    if sim.blocked:
+        return encode(_PUK1, 1, sim.puk_tries)
+    return encode(_PIN1, sim.locked, sim.pin_tries)
+
+
+def _pin(state: ModemState, command: Command) -> bytes:
+    sim = state.sim
+    if not sim.inserted:
+        raise Refused(Status.SIM_NOT_INSERTED)
+    if not command.is_set:
+        return _pin_info(state)
+    enter, enable, disable, change = range(4)
+    kind, operation = number(command.information, 0), number(command.information, 4)
+    pin, new_pin = text(command.information, 8), text(command.information, 16)
+    if kind == _PUK1 and operation == enter:
+        accepted = sim.enter_puk(pin, new_pin)
+    elif kind == _PIN1 and operation in (enter, enable, disable, change):
+        accepted = sim.enter_pin(pin)
+        if accepted and operation in (enable, disable):
+            sim.pin_enabled = operation == enable
+        elif accepted and operation == change:
+            sim.pin = new_pin
+    else:
+        raise Refused(Status.INVALID_PARAMETERS)
+    if not accepted:
+        raise Refused(Status.FAILURE, _pin_info(state))
+    return _pin_info(state)
+
+
+def _pin_list(state: ModemState, _: Command) -> bytes:
+    enabled, disabled, numeric = 1, 2, 1
+    pin1 = (enabled if state.sim.pin_enabled else disabled, numeric, 4, 8)
+    other_kinds = 9  # PIN2, the personalisation locks and custom: not supported, four zeroes each
+    return encode(*pin1, *[0] * (4 * other_kinds))
+
+
+def _home_provider(state: ModemState, _: Command) -> bytes:
+    _need_sim(state)
+    home = 1
+    return encode(HOME_OPERATOR.code, home, HOME_OPERATOR.name, 1, state.radio.rssi, _UNKNOWN_ERROR_RATE)
+
+
+def _visible_providers(state: ModemState, _: Command) -> bytes:
+    visible, registered = 4, 8
+    flags = visible | (registered if state.registration.served else 0)
+    operator = state.radio.operator
+    provider = encode(operator.code, flags, operator.name, 1, state.radio.rssi, _UNKNOWN_ERROR_RATE)
+    return encode(1, [provider])
+
+
+def _registration(state: ModemState) -> bytes:
+    registration, automatic, gsm = state.registration, 1, 1
+    plmn_not_allowed = 11  # 3GPP TS 24.008, 10.5.3.6
+    cause = plmn_not_allowed if registration is Registration.DENIED else 0
+    # ModemManager 1.20 takes searching and denied for idle where no data class is available.
+    available = 0 if registration is Registration.IDLE else state.radio.technology
+    code, name = (state.radio.operator.code, state.radio.operator.name) if registration.served else ("", "")
+    return encode(cause, registration, automatic, available, gsm, code, name, "", 0)
+
+
+def _register_state(state: ModemState, _: Command) -> bytes:
+    _need_sim(state)
+    return _registration(state)
+
+
+def _packet_service(state: ModemState) -> bytes:
+    attached, detached, uplink, downlink = 2, 4, Long(50_000_000), Long(150_000_000)
+    if not state.registration.served:
+        return encode(0, detached, 0, Long(0), Long(0))
+    return encode(0, attached, state.radio.technology, uplink, downlink)
+
+
+def _packet_service_command(state: ModemState, command: Command) -> bytes:
+    if command.is_set and not state.registration.served:
+        raise Refused(Status.NOT_REGISTERED)
+    return _packet_service(state)
+
+
+def _signal(state: ModemState) -> bytes:
+    interval, no_threshold = 5, 0xFFFFFFFF
+    return encode(state.radio.rssi, _UNKNOWN_ERROR_RATE, interval, no_threshold, no_threshold)
+
+
+def _connection(state: ModemState, network_error: int = 0) -> bytes:
+    activated, deactivated, no_voice = 1, 3, 0
+    session = state.session
+    ipv4, ipv4v6 = 1, 3
+    family = ipv4v6 if session.address6 else ipv4
+    return encode(0, activated if session.up else deactivated, no_voice, family, INTERNET_CONTEXT, network_error)
+
+
+def _connect(state: ModemState, command: Command) -> bytes:
+    if not command.is_set:
+        return _connection(state)
+    session_id, activate = number(command.information, 0), number(command.information, 4)
+    if session_id != 0:
+        raise Refused(Status.MAX_ACTIVATED_CONTEXTS)
+    if not activate:
+        state.session.up = False
+        return _connection(state)
+    apn = text(command.information, 8)
+    _need_sim(state)
+    if not state.registration.served:
+        raise Refused(Status.NOT_REGISTERED)
+    if apn not in state.session.apns:
+        unknown_apn = 27  # 3GPP TS 24.008, 10.5.6.6
+        raise Refused(Status.FAILURE, _connection(state, unknown_apn))
+    state.session.up = True
+    return _connection(state)
+
+
+def _ip_configuration(state: ModemState, _: Command) -> bytes:
+    session = state.session
+    if not session.up:
+        raise Refused(Status.CONTEXT_NOT_ACTIVATED)
+    tail_start = 15 * 4
+    tail = bytearray()
+
+    def place(*values: IPv4Interface | IPv6Interface | IPv4Address | IPv6Address | None) -> int:
+        at = tail_start + len(tail)
+        present = [value for value in values if value is not None]
+        for value in present:
+            if isinstance(value, IPv4Interface | IPv6Interface):
+                tail.extend(struct.pack("<I", value.network.prefixlen))
+            tail.extend(value.packed)
+        return at if present else 0
+
+    address, gateway, dns, mtu = 1, 2, 4, 8
+    available6 = (
+        (address | mtu if session.address6 else 0) | (gateway if session.gateway6 else 0) | (dns if session.dns6 else 0)
+    )
+    at4, at6 = place(session.address), place(session.address6)
+    gateway4, gateway6 = place(session.gateway), place(session.gateway6)
+    return encode(
+        *(0, address | gateway | dns | mtu, available6),
+        *(1, at4, int(at6 > 0), at6, gateway4, gateway6),
+        *(len(session.dns), place(*session.dns), len(session.dns6), place(*session.dns6)),
+        *(session.mtu, session.mtu if session.address6 else 0),
+    ) + bytes(tail)
+
+
+def _device_services(_: ModemState, __: Command) -> bytes:
+    no_payload, no_instances = 0, 0
+    basic_connect = encode(BASIC_CONNECT, no_payload, no_instances, len(_HANDLERS), *sorted(_HANDLERS))
+    return encode(1, 0, [basic_connect])
+
+
+def _subscribe_list(_: ModemState, command: Command) -> bytes:
+    # The host's list is taken as it is: this modem indicates the one service it has, always.
+    return command.information
+
+
+_HANDLERS: dict[int, Callable[[ModemState, Command], bytes]] = {
+    Cid.DEVICE_CAPS: _device_caps,
+    Cid.SUBSCRIBER_READY_STATUS: lambda state, _: _subscriber_ready(state),
+    Cid.RADIO_STATE: _radio,
+    Cid.PIN: _pin,
+    Cid.PIN_LIST: _pin_list,
+    Cid.HOME_PROVIDER: _home_provider,
+    Cid.VISIBLE_PROVIDERS: _visible_providers,
+    Cid.REGISTER_STATE: _register_state,
+    Cid.PACKET_SERVICE: _packet_service_command,
+    Cid.SIGNAL_STATE: lambda state, _: _signal(state),
+    Cid.CONNECT: _connect,
+    Cid.PROVISIONED_CONTEXTS: lambda _, __: encode(0),
+    Cid.IP_CONFIGURATION: _ip_configuration,
+    Cid.DEVICE_SERVICES: _device_services,
+    Cid.DEVICE_SERVICE_SUBSCRIBE_LIST: _subscribe_list,
+}

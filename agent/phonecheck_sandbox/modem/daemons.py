@@ -1,0 +1,114 @@
+"""The programs of the modem side: where they are, how they are started and ended, and what they said before they died."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from phonecheck_sandbox.errors import SandboxError
+
+PACKAGES = {"dbus-daemon": "dbus", "mbim-proxy": "libmbim-proxy", "ModemManager": "modemmanager"}
+"""The programs needed, and the Debian package of each."""
+
+# Debian's search path for ordinary users leaves out the directories of daemons; libmbim has its proxy in libexec.
+_SEARCH_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/libexec:/usr/local/bin:/usr/bin:/bin"
+
+
+class Spawn(Protocol):
+    """Starts a program inside the sandbox."""
+
+    async def __call__(
+        self, argv: Sequence[str], *, node: str, log: Path, env: Mapping[str, str] | None = None
+    ) -> asyncio.subprocess.Process:
+        """Start ``argv`` in the network namespace of ``node``, in a session of its own.
+
+        Output goes to ``log``; ``env`` is added to the environment.
+        """
+        ...
+
+
+def find(program: str) -> str:
+    """The path of a program.
+
+    Raises:
+        SandboxError: it is not installed.
+    """
+    found = shutil.which(program, path=_SEARCH_PATH)
+    if not found:
+        raise SandboxError(f"{program} is not installed.", hint=f"Install it: sudo apt install {PACKAGES[program]}")
+    return found
+
+
+class Daemons:
+    """The programs started so far, by name; each logs to ``NAME.log`` in the directory given."""
+
+    def __init__(self, spawn: Spawn, *, node: str, logs: Path, environment: Mapping[str, str]) -> None:
+        self._spawn = spawn
+        self._node = node
+        self._logs = logs
+        self._environment = environment
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+
+    def running(self, name: str) -> bool:
+        """Whether it was started and has not ended."""
+        process = self._processes.get(name)
+        return process is not None and process.returncode is None
+
+    async def start(self, name: str, argv: Sequence[str]) -> None:
+        """Start a program under a name."""
+        self._processes[name] = await self._spawn(argv, node=self._node, log=self._log(name), env=self._environment)
+
+    async def terminate(self, name: str, *, grace: float) -> None:
+        """End it with SIGTERM, or with SIGKILL after ``grace`` seconds."""
+        if self.running(name):
+            process = self._processes[name]
+            process.terminate()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), grace)
+        await self.kill(name)
+
+    async def kill(self, name: str) -> None:
+        """End it with SIGKILL; nothing happens where it is not running."""
+        process = self._processes.pop(name, None)
+        if process:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def kill_all(self) -> None:
+        """End them all with SIGKILL, the last started first."""
+        for name in reversed(list(self._processes)):
+            await self.kill(name)
+
+    async def within(self, seconds: float, name: str, happens: Awaitable[None], complaint: str) -> None:
+        """Await something of a program, for so long and while the program lives.
+
+        Raises:
+            SandboxError: it did not happen, with the complaint, or the program ended; both with the end of its log.
+        """
+        happening, death = asyncio.ensure_future(happens), asyncio.ensure_future(self._processes[name].wait())
+        try:
+            await asyncio.wait({happening, death}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if happening.done():
+                happening.result()
+                return
+            cause = f"ended with status {death.result()}" if death.done() else f"{complaint} after {seconds:g} s"
+            raise SandboxError(f"{name} {cause}.", hint=f"The end of its log:\n{_end_of(self._log(name))}")
+        finally:
+            for future in (happening, death):
+                future.cancel()
+            await asyncio.wait({happening, death})
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+
+def _end_of(log: Path, lines: int = 15) -> str:
+    try:
+        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return "(there is no log)"

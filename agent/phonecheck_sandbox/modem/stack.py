@@ -1,0 +1,278 @@
+"""The modem side of the sandbox as one thing: private bus, polkit's stand-in, virtual modems, ModemManager."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from phonecheck_sandbox import world
+from phonecheck_sandbox.errors import SandboxError
+from phonecheck_sandbox.modem import bus, daemons, polkit, sysfs
+from phonecheck_sandbox.modem.daemons import Daemons, Spawn
+from phonecheck_sandbox.modem.device import VirtualModem
+from phonecheck_sandbox.modem.manager import Manager
+from phonecheck_sandbox.modem.state import ModemState, Registration
+from phonecheck_sandbox.modem.sysfs import UsbModem
+
+if TYPE_CHECKING:
+    from jeepney.io.asyncio import DBusRouter
+
+__all__ = ["ModemStack", "Spawn"]
+
+_BUS, _POLKIT, _PROXY, _MANAGER = "dbus-daemon", "polkit", "mbim-proxy", "ModemManager"
+_START_SECONDS = 10.0
+_MODEM_SECONDS = 45.0
+"""Without a SIM, ModemManager asks for it for 14 s before it shows the modem; the rest is for slow machines."""
+_STOP_SECONDS = 10.0
+_RSSI_STEPS = 31  # MBIM 10.5.11: ModemManager shows 0 to 31 as 0 to 100 per cent
+
+# $1 holds the trees dev and sys, the rest is the command. Only its own mount namespace sees these mounts.
+_IN_FAKE_KERNEL = """\
+set -e
+trees=$1; shift
+for node in {nodes}; do mount --bind /dev/$node "$trees/dev/$node"; done
+mount --rbind /dev/pts "$trees/dev/pts"
+mount --rbind "$trees/dev" /dev
+mount --bind "$trees/sys" /sys
+exec "$@"
+"""
+
+
+class ModemStack:
+    """One modem for each subscriber, as ModemManager shows it at `bus_address`.
+
+    Args:
+        run: a directory for sockets, logs and trees; made where it is missing, not removed.
+        spawn: starts programs.
+        subscribers: whose SIM is in which modem.
+        on_session: called with a modem's index, and whether its data session has just come up or gone down.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        spawn: Spawn,
+        subscribers: Sequence[world.Subscriber],
+        *,
+        on_session: Callable[[int, bool], None],
+    ) -> None:
+        self._run = run
+        self._modems = [
+            (
+                usb,
+                VirtualModem(
+                    ModemState.of(subscriber), run / "dev" / usb.control_port, on_session=partial(on_session, index)
+                ),
+            )
+            for index, subscriber in enumerate(subscribers)
+            for usb in [UsbModem(index)]
+        ]
+        self._socket = run / "bus"
+        self._deny_file = run / "polkit-deny"
+        environment = {"DBUS_SYSTEM_BUS_ADDRESS": self.bus_address}
+        self._daemons = Daemons(spawn, node="device", logs=run, environment=environment)
+        self._connection = AsyncExitStack()
+        self._manager: Manager
+
+    @property
+    def bus_address(self) -> str:
+        """What DBUS_SYSTEM_BUS_ADDRESS must be for a program to see this ModemManager."""
+        return bus.address(self._socket)
+
+    async def start(self) -> None:
+        """Bring all of it up, once; return when ModemManager shows every modem, in whatever state.
+
+        The modems answer from this event loop: whoever blocks it, as with a synchronous mmcli, silences them.
+
+        Raises:
+            SandboxError: a program is missing or died, or no modem appeared in time.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        for program in daemons.PACKAGES:
+            daemons.find(program)
+        self._run.mkdir(parents=True, exist_ok=True)
+        sysfs.build_sys(self._run / "sys", [usb for usb, _ in self._modems])
+        sysfs.build_dev(self._run / "dev")
+        for _, modem in self._modems:
+            modem.plug()
+        router = await self._start_bus()
+        self._manager = Manager(router)
+        await self._manager.watch()
+        # All at once: ModemManager asks nothing of polkit, and opens no port, before the first kernel event.
+        await self._daemons.start(_POLKIT, [sys.executable, "-m", polkit.__name__, str(self._deny_file)])
+        await self._daemons.start(_PROXY, self._in_fake_kernel(_PROXY, "--no-exit"))
+        await self._start_manager()
+        answers = bus.wait_for_name(router, polkit.NAME)
+        await self._daemons.within(_START_SECONDS, _POLKIT, answers, "is not on the bus")
+        await self._show_all()
+
+    async def _start_bus(self) -> DBusRouter:
+        configuration = self._run / "bus.conf"
+        configuration.write_text(bus.configuration(self._socket), encoding="utf-8")
+        options = [f"--config-file={configuration}", "--nofork", "--nopidfile", "--nosyslog"]
+        await self._daemons.start(_BUS, [daemons.find(_BUS), *options])
+        listens = bus.wait_until_listening(self._socket)
+        await self._daemons.within(_START_SECONDS, _BUS, listens, "takes no connections")
+        return await self._connection.enter_async_context(bus.client(self._socket))
+
+    async def stop(self) -> None:
+        """End every program of the stack at once. Nothing in it is worth saving, so none is asked politely."""
+        await self._daemons.kill(_MANAGER)
+        for _, modem in self._modems:
+            modem.unplug()
+        await self._connection.aclose()
+        await self._daemons.kill_all()
+
+    # What happens to ModemManager
+
+    async def stop_manager(self) -> None:
+        """Stop ModemManager as systemd would, with SIGTERM."""
+        await self._daemons.terminate(_MANAGER, grace=_STOP_SECONDS)
+
+    async def kill_manager(self) -> None:
+        """Have ModemManager die as in a crash, with SIGKILL."""
+        await self._daemons.kill(_MANAGER)
+
+    async def start_manager(self) -> None:
+        """Start ModemManager again; return when it shows every modem that is plugged in.
+
+        Raises:
+            SandboxError: it died, or a modem did not appear in time.
+        """
+        if not self._daemons.running(_MANAGER):
+            await self._start_manager()
+            await self._show_all()
+
+    def deny(self, actions: Iterable[str]) -> None:
+        """Have polkit say no to these action ids from now on, and yes to all others."""
+        self._deny_file.write_text("\n".join(actions), encoding="utf-8")
+
+    async def _show_all(self) -> None:
+        """Report the modems that are plugged in, and wait until ModemManager shows them."""
+        await self._daemons.within(_START_SECONDS, _MANAGER, self._manager.wait_until_running(), "is not on the bus")
+        plugged = [usb for usb, modem in self._modems if modem.plugged]
+        for usb in plugged:
+            await self._manager.report("add", usb)
+        for usb in plugged:
+            await self._shown(usb)
+
+    async def _shown(self, usb: UsbModem, *, other_than: str | None = None) -> None:
+        shown = self._manager.wait_for(usb, present=True, other_than=other_than)
+        await self._daemons.within(_MODEM_SECONDS, _MANAGER, shown, f"shows no modem at {usb.control_port}")
+
+    # What happens to a modem
+
+    async def connect(self, index: int = 0, apn: str = "internet") -> None:
+        """Bring up a bearer; returns when it is connected.
+
+        Raises:
+            SandboxError: it did not connect, with the D-Bus name of ModemManager's error.
+        """
+        usb, _ = self._at(index)
+        await self._manager.connect(usb, apn)
+
+    async def disconnect(self, index: int = 0) -> None:
+        """Take down the bearer from the device's side.
+
+        Raises:
+            SandboxError: there is no such modem, or ModemManager refuses.
+        """
+        usb, _ = self._at(index)
+        await self._manager.disconnect(usb)
+
+    async def unplug(self, index: int = 0) -> None:
+        """Pull the modem out; returns when ModemManager shows it no more."""
+        usb, modem = self._at(index)
+        modem.unplug()
+        if self._daemons.running(_MANAGER):
+            await self._manager.report("remove", usb)
+            gone = self._manager.wait_for(usb, present=False)
+            await self._daemons.within(_MODEM_SECONDS, _MANAGER, gone, f"still shows a modem at {usb.control_port}")
+
+    async def plug(self, index: int = 0) -> None:
+        """Put the modem in again; returns when ModemManager shows it, after some three seconds."""
+        usb, modem = self._at(index)
+        modem.plug()
+        if self._daemons.running(_MANAGER):
+            await self._manager.report("add", usb)
+            await self._shown(usb)
+
+    async def drop_bearer(self, index: int = 0) -> None:
+        """Have the network end the data session; ModemManager knows within 0.3 s."""
+        _, modem = self._at(index)
+        with modem.changing() as state:
+            state.session.up = False
+
+    async def lock_sim(self, index: int = 0, pin: str = "1234") -> None:
+        """Protect the SIM with a PIN and power the modem off and on; returns when it is back, locked."""
+        _, modem = self._at(index)
+        with modem.changing() as state:
+            state.sim.lock(pin)
+        await self.unplug(index)
+        await self.plug(index)
+
+    async def remove_sim(self, index: int = 0) -> None:
+        """Pull the SIM out; returns when ModemManager shows the modem without, which takes it 14 s."""
+        await self._swap_sim(index, inserted=False)
+
+    async def insert_sim(self, index: int = 0) -> None:
+        """Put the SIM in again; returns when ModemManager shows the modem anew."""
+        await self._swap_sim(index, inserted=True)
+
+    async def _swap_sim(self, index: int, *, inserted: bool) -> None:
+        usb, modem = self._at(index)
+        before = await self._manager.find(usb) if self._daemons.running(_MANAGER) else None
+        with modem.changing() as state:
+            changed, state.sim.inserted = state.sim.inserted != inserted, inserted
+        if changed and before:
+            await self._shown(usb, other_than=before)
+
+    async def set_registration(self, word: str, index: int = 0) -> None:
+        """Have the network treat the modem so: home, roaming, searching, denied or idle.
+
+        Raises:
+            SandboxError: another word.
+        """
+        try:
+            network = Registration[word.upper()]
+        except KeyError:
+            known = ", ".join(member.name.lower() for member in Registration)
+            raise SandboxError(f"There is no registration {word!r}.", hint=f"Known are: {known}.") from None
+        _, modem = self._at(index)
+        with modem.changing() as state:
+            state.radio.network = network
+
+    async def set_signal(self, percent: float, index: int = 0) -> None:
+        """Set the signal quality that ModemManager shows, to the nearest of 32 steps."""
+        _, modem = self._at(index)
+        with modem.changing() as state:
+            state.radio.rssi = round(min(max(percent, 0), 100) * _RSSI_STEPS / 100)
+
+    def _at(self, index: int) -> tuple[UsbModem, VirtualModem]:
+        if not 0 <= index < len(self._modems):
+            raise SandboxError(
+                f"There is no modem {index}.", hint=f"The sandbox has {len(self._modems)}, counted from 0."
+            )
+        return self._modems[index]
+
+    # Programs
+
+    async def _start_manager(self) -> None:
+        # --test-no-udev: with udev, libudev refuses a /sys that is none; without, ModemManager reads the files itself.
+        options = ["--test-no-udev", "--no-auto-scan", "--test-no-suspend-resume", "--log-level=INFO"]
+        await self._daemons.start(_MANAGER, self._in_fake_kernel(_MANAGER, *options))
+
+    def _in_fake_kernel(self, program: str, *options: str) -> list[str]:
+        script = _IN_FAKE_KERNEL.format(nodes=" ".join(sysfs.DEVICE_NODES))
+        in_mount_namespace = [*"unshare --mount --propagation private sh -c".split(), script, "sh", str(self._run)]
+        return [*in_mount_namespace, daemons.find(program), *options]
