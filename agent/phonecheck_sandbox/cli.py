@@ -1,0 +1,172 @@
+"""The command ``phonecheck-sandbox``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from phonecheck_sandbox import control
+from phonecheck_sandbox.conditions import SCENARIOS, Conditions
+from phonecheck_sandbox.errors import SandboxError
+
+_KNOBS = {
+    "rtt": "radio_rtt",
+    "jitter": "radio_jitter",
+    "loss": "radio_loss",
+    "rate": "radio_rate",
+    "radio_wake": "radio_wake",
+}
+
+_WELCOME = """\
+You are on a device with a SIM. Its LAN is lan0; its modem's link is wwan0, which nothing uses unless bound to it.
+Nothing here touches the machine outside. Leave with exit or Ctrl-D. Three things to try:
+    mmcli -m any                                 the modem, as the real ModemManager sees it
+    phonecheck verify +447700900123              prove over wwan0 that this is the SIM's number
+    phonecheck-sandbox ctl unplug                pull the modem (here, or from another terminal)
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="phonecheck", prog_name="phonecheck-sandbox")
+def main() -> None:
+    """A carrier in a box: a device with a modem, a mobile network and the Internet, in namespaces of their own.
+
+    Needs no root where the kernel lets users make namespaces, and leaves nothing behind.
+    """
+
+
+def _sandbox_options(command: Callable[..., None]) -> Callable[..., None]:
+    at_least_zero = click.FloatRange(min=0)
+    for option in reversed(
+        (
+            click.option("--rtt", type=at_least_zero, metavar="MS", help="Round-trip time that the radio adds."),
+            click.option("--jitter", type=at_least_zero, metavar="MS", help="Up to so much more for a packet."),
+            click.option("--loss", type=click.FloatRange(0, 100), metavar="P", help="Per cent of packets lost."),
+            click.option("--rate", type=at_least_zero, metavar="KBIT", help="Kilobits a second each way."),
+            click.option("--radio-wake", type=at_least_zero, metavar="MS", help="What a packet waits after silence."),
+            click.option("--scenario", type=click.Choice(list(SCENARIOS)), help="Conditions that have a name."),
+            click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any one condition."),
+            click.option("--modems", type=click.IntRange(1, 2), default=1, show_default=True, help="How many."),
+            click.option("--no-connect", is_flag=True, help="Leave the modems without a data session."),
+            click.option("-v", "--verbose", is_flag=True, help="Say where the logs are."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@main.command("run", context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@_sandbox_options
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run_command(command: tuple[str, ...], **options: Any) -> None:
+    """Run COMMAND on the device; its exit status is this one's."""
+    from phonecheck_sandbox import device
+
+    if not shutil.which(command[0], path=device.path()):
+        raise click.UsageError(f"{command[0]!r} is not a program on this machine. Check its name, or give its path.")
+    _start(command=command, **options)
+
+
+@main.command()
+@_sandbox_options
+def shell(**options: Any) -> None:
+    """Open your shell on the device."""
+    from phonecheck_sandbox import device
+
+    program = os.environ.get("SHELL") or "/bin/bash"
+    arguments = ("--rcfile", str(device.BASHRC)) if Path(program).name == "bash" else ()
+    _start(command=(program, *arguments), welcome=_WELCOME, **options)
+
+
+@main.command()
+@_sandbox_options
+@click.option("--while-stdin", is_flag=True, help="End when standard input does.")
+def up(**options: Any) -> None:
+    """Start a sandbox, print "ready" and its pid, and stay until SIGTERM or Ctrl-C. Act on it with ctl."""
+    _start(**options)
+
+
+def _start(*, scenario: str | None, pairs: Sequence[str], no_connect: bool, **options: Any) -> None:
+    from phonecheck_sandbox import lifetime
+    from phonecheck_sandbox.plan import Plan
+
+    knobs = {name: options.pop(option) for option, name in _KNOBS.items()}
+    try:
+        conditions = Conditions(**SCENARIOS[scenario] if scenario else {})
+        conditions.update({name: value for name, value in knobs.items() if value is not None})
+        conditions = Conditions.parse(list(pairs), conditions)
+    except ValueError as error:
+        raise click.UsageError(f"--set: {error}.") from None
+    plan = Plan(conditions=conditions, connect=not no_connect, **options)
+
+    def supervise(link: Any, keeper: int) -> int:
+        from phonecheck_sandbox.supervisor import supervise
+
+        return supervise(plan, link, keeper)
+
+    sys.exit(lifetime.hold(supervise))
+
+
+@main.group()
+@click.option("--pid", type=int, help="Of the sandbox that is meant, where several run.")
+def ctl(pid: int | None) -> None:
+    """Act on a running sandbox, from another terminal or from the device itself."""
+    click.get_current_context().obj = pid
+
+
+def _verb(name: str, verb: control.Verb) -> click.Command:
+    @click.argument("words", nargs=-1, metavar=verb.takes, type=click.UNPROCESSED)
+    @click.pass_obj
+    def ask(pid: int | None, words: tuple[str, ...]) -> None:
+        try:
+            answer = control.ask(control.find(pid), [name, *words])
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        if answer:
+            click.echo(json.dumps(answer, indent=2 if sys.stdout.isatty() else None))
+
+    return click.command(name, help=verb.does)(ask)
+
+
+for _name, _one in control.VERBS.items():
+    ctl.add_command(_verb(_name, _one))
+
+
+@ctl.command("exec", context_settings={"allow_interspersed_args": False})
+@click.option("--node", default="device", show_default=True, help="device, lan, carrier or internet.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_obj
+def exec_(pid: int | None, node: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND on a node; its exit status is this one's. It ends when this does."""
+    env = {name: os.environ[name] for name in ("TERM", "COLUMNS", "LINES") if name in os.environ}
+    with control.dial(control.find(pid)) as line:
+        control.begin_exec(line, command, node=node, cwd=str(Path.cwd()), env=env, stdio=(0, 1, 2))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, _: line.sendall(control.encode({"signal": number})))
+        try:
+            sys.exit(control.receive(line)["status"])
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+
+
+def run() -> None:
+    """The entry point."""
+    try:
+        main()
+    except SandboxError as error:
+        from phonecheck_sandbox.lifetime import FAILED_START, report
+
+        print(report(error), file=sys.stderr)
+        sys.exit(FAILED_START)
+
+
+if __name__ == "__main__":
+    run()

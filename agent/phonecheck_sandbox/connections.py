@@ -1,0 +1,65 @@
+"""The device's connection manager: configures a modem's interface when its session comes up, as NetworkManager would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from phonecheck_sandbox import topology
+from phonecheck_sandbox.topology import Session
+
+
+class Connections:
+    """The modems' interfaces and what they are in. One change at a time, in the order of the events."""
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self._sessions = sessions
+        self._up = [False for _ in sessions]
+        self._plugged = [True for _ in sessions]
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def on_session(self, modem: int, up: bool) -> None:
+        """A modem's session has come up or gone down."""
+        self._up[modem] = up
+        change = topology.session_up if up else topology.session_down
+        task = asyncio.ensure_future(self._change(change, modem))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settled(self) -> None:
+        """Return once every event so far has been acted on.
+
+        Raises:
+            OSError, NetlinkError: the kernel refused.
+        """
+        await asyncio.gather(*self._tasks)
+
+    async def pull(self, modem: int) -> None:
+        """Take the interface away."""
+        self._plugged[modem] = False
+        await self._change(topology.pull, modem)
+
+    async def put_back(self, modem: int) -> None:
+        """Give it back, down and bare."""
+        await self._change(topology.put_back, modem)
+        self._plugged[modem] = True
+
+    async def link_down(self, modem: int) -> None:
+        """Set it down, and tell nobody."""
+        await self._change(topology.link_down, modem)
+
+    def show(self) -> list[dict[str, object]]:
+        """Each modem's interface, whether it is plugged in, and whether its session is up."""
+        return [
+            {
+                "interface": session.interface,
+                "plugged": self._plugged[session.modem],
+                "session": self._up[session.modem],
+            }
+            for session in self._sessions
+        ]
+
+    async def _change(self, change: Callable[[Session], None], modem: int) -> None:
+        async with self._turn:  # first come, first served
+            await asyncio.to_thread(change, self._sessions[modem])

@@ -1,0 +1,67 @@
+"""What a program finds on the device: settings, credential, certificates, environment, and a shell's prompt."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from phonecheck_sandbox import world
+from phonecheck_sandbox.control import INSIDE
+from phonecheck_sandbox.namespaces import with_system_paths
+
+RUN = Path("/run/phonecheck-sandbox")
+"""The sandbox's run directory, in the tmpfs that covers /run inside."""
+LOGS = RUN / "log"
+CONTROL = RUN / "control"
+BASHRC = RUN / "device" / "bashrc"
+
+_SETTINGS = RUN / "device" / "agent.toml"
+_CREDENTIALS = RUN / "device" / "credentials"
+_TOKEN = _CREDENTIALS / "server-token"
+
+
+def path() -> str:
+    """The PATH on the device: the programs installed beside this one first."""
+    return os.pathsep.join((str(Path(sys.executable).parent), with_system_paths(os.environ.get("PATH"))))
+
+
+def set_up(env: dict[str, str], *, bus_address: str, ca: Path) -> dict[str, str]:
+    """Write the device's files, and return the environment of a program on it.
+
+    Args:
+        env: the environment to add to.
+        bus_address: where its system bus is.
+        ca: the certificate of the sandbox's certification authority.
+    """
+    _CREDENTIALS.mkdir(parents=True, mode=0o700)
+    _TOKEN.touch(0o600)
+    _TOKEN.write_text(world.SERVER_TOKEN)
+    _SETTINGS.write_text(_settings())
+    BASHRC.write_text(_BASHRC.format(path=path()))
+    return env | {
+        "PATH": path(),
+        "DBUS_SYSTEM_BUS_ADDRESS": bus_address,
+        "PHONECHECK_CONFIG": str(_SETTINGS),
+        "CREDENTIALS_DIRECTORY": str(_CREDENTIALS),
+        "SSL_CERT_FILE": str(ca),
+        "CURL_CA_BUNDLE": str(ca),
+        "REQUESTS_CA_BUNDLE": str(ca),
+        INSIDE: str(CONTROL),
+    }
+
+
+def _settings() -> str:
+    quoted = {"url": f"https://{world.APP_SERVER_HOST}", "protocol": "v0.2", "token_file": str(_TOKEN)}
+    # A JSON string is a TOML basic string.
+    return "[server]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in quoted.items())
+
+
+# A user's own start-up file is read first, and may set PATH and prompt.
+_BASHRC = """\
+[ -r ~/.bashrc ] && . ~/.bashrc
+PATH={path}
+PS1='(on the device) \\w \\$ '
+unset PROMPT_COMMAND
+"""

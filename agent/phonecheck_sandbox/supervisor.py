@@ -1,0 +1,178 @@
+"""The order in which a sandbox comes up, runs its command, and ends. lifetime.py tells who is around it and why."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from phonecheck_sandbox import counters, device, pki, topology, world
+from phonecheck_sandbox.connections import Connections
+from phonecheck_sandbox.errors import SandboxError
+from phonecheck_sandbox.lifetime import CALLER, exit_status
+from phonecheck_sandbox.modem.stack import ModemStack
+from phonecheck_sandbox.namespaces import with_system_paths
+from phonecheck_sandbox.operations import Operations
+from phonecheck_sandbox.parts import Parts, inherited_environment, on_node
+from phonecheck_sandbox.plan import Plan
+from phonecheck_sandbox.switchboard import Switchboard
+
+_GRACE = 2.0
+"""Seconds that COMMAND has after a signal; an interactive shell ignores SIGTERM altogether."""
+
+
+def supervise(plan: Plan, link: socket.socket, keeper: int) -> int:
+    """Be the sandbox until its end, and return the exit status.
+
+    Raises:
+        SandboxError: a part did not start.
+    """
+    os.environ["PATH"] = with_system_paths(os.environ.get("PATH"))
+    # Not asyncio.run: its careful closing is for programs that live on. When this process ends the kernel ends all.
+    return asyncio.Runner().run(_Supervisor(plan, link, keeper).live())
+
+
+class _Supervisor:
+    def __init__(self, plan: Plan, link: socket.socket, keeper: int) -> None:
+        self._plan = plan
+        self._link = link
+        self._keeper = keeper
+        self._ready = asyncio.Event()
+        self._command: asyncio.subprocess.Process | None = None
+
+    async def live(self) -> int:
+        loop = asyncio.get_running_loop()
+        self._end: asyncio.Future[int] = loop.create_future()
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._on_signal, number)
+        self._prepare()
+        loop.add_reader(self._link, self._on_link)
+        if self._plan.while_stdin:
+            loop.add_reader(0, self._on_stdin)
+        starting = asyncio.ensure_future(self._start())
+        with _progress():
+            await asyncio.wait((starting, self._end), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            return 128 + self._end.result()
+        starting.result()
+        self._ready.set()
+        if self._plan.verbose:
+            print(f"phonecheck-sandbox: pid {self._keeper}; inside, the logs are {device.RUN}/*/*.log", file=sys.stderr)
+        if self._plan.command:
+            return await self._run_command(self._plan.command)
+        print(f"ready {self._keeper}", flush=True)
+        await self._end
+        return 0
+
+    def _prepare(self) -> None:
+        device.LOGS.mkdir(parents=True)
+        topology.build_nodes()
+        env = inherited_environment()
+        self._parts = Parts(device.LOGS, env)
+        subscribers = (world.SUBSCRIBER, world.OTHER_SUBSCRIBER)[: self._plan.modems]
+        self._sessions = [topology.session_of(modem) for modem in range(self._plan.modems)]
+        self._connections = Connections(self._sessions)
+        self._stack = ModemStack(
+            device.RUN / "modem", self._parts.spawn, subscribers, on_session=self._connections.on_session
+        )
+        self._env = device.set_up(env, bus_address=self._stack.bus_address, ca=pki.in_run_directory(device.RUN).ca_file)
+        operations = Operations(
+            conditions=self._plan.conditions,
+            parts=self._parts,
+            stack=self._stack,
+            connections=self._connections,
+            ready=self._ready,
+            keeper=self._keeper,
+        )
+        self._switchboard = Switchboard(operations, self._plan.modems, self._env, self._ready)
+        self._switchboard.open(device.CONTROL)
+
+    async def _start(self) -> None:
+        # ModemManager probes a modem for three seconds whatever we do; all else is up long before, beside it.
+        await asyncio.gather(self._stack.start(), self._start_network())
+        if self._plan.connect:
+            await asyncio.gather(*(self._stack.connect(session.modem) for session in self._sessions))
+        await self._connections.settled()
+
+    async def _start_network(self) -> None:
+        _, ends = await asyncio.gather(
+            asyncio.to_thread(pki.create, device.RUN), asyncio.to_thread(_build_network, self._sessions)
+        )
+        conditions = self._plan.conditions
+        pairs = [f"{modem}:{gateway}" for modem, gateway in ends]
+        fds = [fd for pair in ends for fd in pair]
+        run = ("--run", str(device.RUN))
+        await asyncio.gather(
+            self._parts.start("radio", "radio", *pairs, node=None, conditions=conditions, fds=fds),
+            self._parts.start("internet", "serve", "internet", *run, node="internet", conditions=conditions),
+            self._parts.start("carrier", "serve", "carrier", *run, node="carrier", conditions=conditions),
+        )
+        for fd in fds:
+            os.close(fd)
+
+    async def _run_command(self, command: tuple[str, ...]) -> int:
+        if self._plan.welcome:
+            print(self._plan.welcome, file=sys.stderr, flush=True)
+        try:
+            process = await asyncio.create_subprocess_exec(*on_node("device", command), env=self._env)
+        except OSError as error:
+            raise SandboxError(f"The command cannot be started: {error.strerror}.", hint="Shorten it.") from None
+        self._command = process
+        ending = asyncio.ensure_future(process.wait())
+        await asyncio.wait((ending, self._end), return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            number = self._end.result()
+            process.send_signal(number)
+            await asyncio.wait((ending,), timeout=_GRACE)
+            if not ending.done():
+                return 128 + number
+        return exit_status(ending.result())
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        # From the keyboard, these are sent to COMMAND too, and are for it alone; see lifetime.py.
+        if self._command is not None and number in (signal.SIGINT, signal.SIGQUIT):
+            return
+        self._end_with(number)
+
+    def _on_link(self) -> None:
+        message, descriptors, _, _ = socket.recv_fds(self._link, 1, 1)
+        if not message:
+            os._exit(1)  # the keeper was killed, and nobody is left to tell
+        if message == CALLER:
+            for descriptor in descriptors:
+                self._switchboard.take(socket.socket(fileno=descriptor))
+        else:
+            self._on_signal(signal.Signals(message[0]))
+
+    def _on_stdin(self) -> None:
+        if not os.read(0, 1 << 16):
+            asyncio.get_running_loop().remove_reader(0)
+            self._end_with(signal.SIGTERM)
+
+    def _end_with(self, number: int) -> None:
+        if not self._end.done():
+            self._end.set_result(number)
+
+
+def _build_network(sessions: Sequence[topology.Session]) -> list[tuple[int, int]]:
+    topology.build()
+    ends = [topology.build_radio(session) for session in sessions]
+    counters.install(["lan0", *(session.interface for session in sessions)])
+    return ends
+
+
+@contextmanager
+def _progress() -> Iterator[None]:
+    """Say on a terminal what the wait is for, and take it back afterwards."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    print("Starting a modem, ModemManager, a carrier and an Internet …", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def sandbox(*words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "phonecheck_sandbox.cli", *words]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (("run",), "COMMAND"),
+        (("run", "--rtt", "-1", "--", "true"), "--rtt"),
+        (("run", "--loss", "101", "--", "true"), "--loss"),
+        (("run", "--modems", "3", "--", "true"), "--modems"),
+        (("run", "--scenario", "nope", "--", "true"), "bad-radio"),
+        (("run", "--set", "colour=red", "--", "true"), "unknown condition 'colour'"),
+        (("run", "--set", "mno_loop=maybe", "--", "true"), "mno_loop takes yes or no"),
+        (("run", "--", "no-such-program"), "'no-such-program' is not a program"),
+        (("ctl", "explode"), "explode"),
+    ],
+)
+def test_bad_input_is_said_before_anything_starts(words: tuple[str, ...], cause: str):
+    done = sandbox(*words)
+    assert done.returncode == 2
+    assert cause in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_ctl_without_a_sandbox_says_how_to_start_one():
+    done = sandbox("ctl", "--pid", "1", "state")
+    assert done.returncode == 70
+    assert done.stderr == (
+        "phonecheck-sandbox: No sandbox of yours has the pid 1.\n"
+        "Start one in another terminal: phonecheck-sandbox shell\n"
+    )
