@@ -87,6 +87,18 @@ def shell(**options: Any) -> None:
 
 
 @main.command()
+@click.option("--rtt", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="MS", help="Of the radio.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def demo(rtt: float, as_json: bool) -> None:
+    """Verify a SIM end to end, step by step, and prove by which interface it went.
+
+    The exit status is 0 only if all of it held.
+    """
+    command = (sys.executable, "-P", "-m", "phonecheck_sandbox.demo", *(["--json"] if as_json else []))
+    _start(scenario=None, pairs=(), no_connect=False, command=command, rtt=rtt, modems=1, verbose=False)
+
+
+@main.command()
 @_sandbox_options
 @click.option("--while-stdin", is_flag=True, help="End when standard input does.")
 def up(**options: Any) -> None:
@@ -98,7 +110,7 @@ def _start(*, scenario: str | None, pairs: Sequence[str], no_connect: bool, **op
     from phonecheck_sandbox import lifetime
     from phonecheck_sandbox.plan import Plan
 
-    knobs = {name: options.pop(option) for option, name in _KNOBS.items()}
+    knobs = {name: options.pop(option, None) for option, name in _KNOBS.items()}
     try:
         conditions = Conditions(**SCENARIOS[scenario] if scenario else {})
         conditions.update({name: value for name, value in knobs.items() if value is not None})

@@ -79,22 +79,23 @@ def waterfall(hops: tuple[Hop, ...], columns: int) -> str:
             f"{hop.timings.total:>6.0f} {bar}"
         )
         elapsed += hop.timings.total
-    width = place_width + peers
     head = f"  {'hop':>2}{'HTTP':>5}   {'place':<{place_width}} {'peer':<{peers}} {'ms':>6} 0{total:>{bar_width - 4}.0f} ms"
-    legend = ["d dns  c connect  t tls  w wait"]
+    return "\n".join([paint(head, dim=True), *lines, *(paint(f"     {line}", dim=True) for line in _legend(hops))])
+
+
+def _legend(hops: tuple[Hop, ...]) -> list[str]:
+    marks = ["d dns  c connect  t tls  w wait"]
     if any(hop.cleartext for hop in hops):
-        legend.append("! cleartext")
+        marks.append("! cleartext")
     if any(hop.reused for hop in hops):
-        legend.append("+ connection kept")
-    bound = {hop.path.bound_to for hop in hops if hop.path}
-    if bound:
-        legend.append(f"all bound to {', '.join(sorted(bound))}")
-    return "\n".join([paint(head[: columns + width], dim=True), *lines, paint("     " + "   ".join(legend), dim=True)])
+        marks.append("+ connection kept")
+    bound = sorted({hop.path.bound_to for hop in hops if hop.path})
+    return ["   ".join(marks), *([f"all bound to {', '.join(bound)}"] if bound else [])]
 
 
 def _place(hop: Hop) -> str:
-    # The path says where in a service the hop is; the scheme is the mark's, the query nobody's.
-    return redact_url(hop.url).removesuffix("?…").partition("://")[2]
+    # Hosts tell the chain's story; scheme is the mark's, paths are in --json, and the query is nobody's.
+    return redact_url(hop.url).partition("://")[2].partition("/")[0]
 
 
 def _fit(text: str, width: int) -> str:
