@@ -199,9 +199,7 @@ def _connect(gio: Any, address: str | None) -> Any:
     import pydbus
 
     # Not pydbus.SystemBus(): see ModemBus.
-    bus = pydbus.connect(address or gio.dbus_address_get_for_bus_sync(gio.BusType.SYSTEM, None))
-    bus.con.set_exit_on_close(False)
-    return bus
+    return pydbus.connect(address or gio.dbus_address_get_for_bus_sync(gio.BusType.SYSTEM, None))
 
 
 def _gi() -> tuple[Any, Any]:

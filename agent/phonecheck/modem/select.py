@@ -46,10 +46,10 @@ def _is(modem: Modem, wanted: str) -> bool:
     if kind.lower() in _FORM:
         iccid = modem.sim.iccid if modem.sim else None
         identity = iccid if kind.lower() == "iccid" else modem.imei
-        return identity is not None and _unpadded(identity.value) == _unpadded(number)
+        return identity is not None and _unpadded(identity.value) == _unpadded(number) != ""
     # ModemManager's Device is a sysfs path, or any word that a udev rule put there (ID_MM_PHYSDEV_UID); a number alone
     # would be mistaken for an index.
-    return wanted in (modem.device, modem.path) and not wanted.isdecimal()
+    return wanted in (modem.device, modem.path) and wanted != "" and not wanted.isdecimal()
 
 
 def _unpadded(number: str) -> str:
