@@ -42,6 +42,8 @@ _NETCONFA_IFINDEX, _NETCONFA_RP_FILTER, _NETCONFA_IFINDEX_ALL = 1, 3, -1
 
 def device(name: str) -> Device | None:
     """The device of that name or alternative name, or None."""
+    if "\0" in name:  # the kernel would read up to it
+        return None
     wanted = attribute(_IFLA_IFNAME, os.fsencode(name) + b"\0")
     try:
         found = _ask(_GETLINK, 0, IFINFOMSG.pack(0, 0, 0, 0, 0) + wanted)

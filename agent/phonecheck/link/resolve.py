@@ -50,6 +50,8 @@ class Resolver:
         sources: the link's addresses.
         udp_socket: makes the sockets; they are connected, so that the kernel drops datagrams from elsewhere.
         connect_tcp: makes those for answers that do not fit a datagram.
+        patience: seconds before the next server is asked as well.
+        grace: seconds to wait for the other family's addresses once there are some.
     """
 
     def __init__(
@@ -61,10 +63,12 @@ class Resolver:
         sources: Collection[IPAddress] = (),
         udp_socket: UdpSocket = bind.udp_socket,
         connect_tcp: ConnectTcp = bind.connect_tcp,
+        patience: float = 1.5,
+        grace: float = 0.3,
     ) -> None:
         # A server of a family that the link has no address of cannot be reached; with only such, the error says so.
         reachable = [s for s in dict.fromkeys(servers) if s.version in families] or list(dict.fromkeys(servers))
-        self._servers = Servers(interface, reachable, sources, udp_socket, connect_tcp)
+        self._servers = Servers(interface, reachable, sources, udp_socket, connect_tcp, patience, grace)
         self._families = tuple(families)
         self._known: dict[dns.name.Name, Resolution] = {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import selectors
+import select
 import socket
 import struct
 import time
@@ -21,10 +21,6 @@ from phonecheck.model import Family, IPAddress, Path
 if TYPE_CHECKING:
     import dns.name
 
-PATIENCE = 1.5
-"""Seconds that a server has before the next one is asked as well; its late answer is still taken."""
-GRACE = 0.3
-"""Seconds that the other family's answer has once one is there: some servers never answer for AAAA."""
 PORT = 53
 
 
@@ -70,13 +66,20 @@ class Inquiry:
 
 @dataclass(slots=True)
 class Servers:
-    """A link's DNS servers, the preferred one first, and the way to them."""
+    """A link's DNS servers, the preferred one first, and the way to them.
+
+    Attributes:
+        patience: seconds that a server has before the next one is asked as well; its late answer is still taken.
+        grace: seconds that the other family's answer has once one is there: some servers never answer for AAAA.
+    """
 
     interface: str
     addresses: list[IPAddress]
     sources: Collection[IPAddress]
     udp_socket: UdpSocket
     connect_tcp: ConnectTcp
+    patience: float
+    grace: float
     without_edns: set[IPAddress] = field(default_factory=set)
 
     def ask(self, names: Mapping[Family, dns.name.Name], deadline: Deadline) -> list[Inquiry]:
@@ -105,7 +108,8 @@ class _Round:
         self._deadline = deadline
         self._grace: float | None = None
         self._sockets = ExitStack()
-        self._selector = self._sockets.enter_context(selectors.DefaultSelector())
+        self._poll = select.poll()
+        self._asked: dict[int, tuple[socket.socket, Question, IPAddress, Inquiry]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -121,8 +125,10 @@ class _Round:
             wait = self._wait()
             if wait <= 0:
                 return
-            for key, _ in self._selector.select(wait):
-                self._receive(*key.data)
+            for number, events in self._poll.poll(wait * 1000):
+                if events & select.POLLHUP:  # a datagram socket hangs up only when it is shut down: the link has gone
+                    raise gone(self._servers.interface, "went away")
+                self._receive(*self._asked[number])
 
     def _pending(self) -> list[Inquiry]:
         """What a further question or answer can still settle."""
@@ -136,7 +142,7 @@ class _Round:
         if not pending or any(a.kind == "no-name" for a in answers):
             return 0.0
         if self._grace is None and any(a.kind in ("addresses", "alias") for a in answers):
-            self._grace = now + GRACE
+            self._grace = now + self._servers.grace
         left = self._deadline.remaining() if self._grace is None else min(self._deadline.remaining(), self._grace - now)
         # What is due now is sent in the next turn of the loop, so the wait must not be the 0 that ends it.
         return min(left, max(0.0001, min(i.due for i in pending) - now))
@@ -162,30 +168,31 @@ class _Round:
         except OSError as error:
             inquiry.failed(server, self._words(error))
             return False
-        inquiry.due = time.monotonic() + PATIENCE
-        self._selector.register(sock, selectors.EVENT_READ, (sock, question, server, inquiry))
+        inquiry.due = time.monotonic() + ours.patience
+        self._poll.register(sock, select.POLLIN)
+        self._asked[sock.fileno()] = (sock, question, server, inquiry)
         return True
 
     def _receive(self, sock: socket.socket, question: Question, server: IPAddress, inquiry: Inquiry) -> None:
         try:
             wire = sock.recv(65535)
-        except BlockingIOError:  # a datagram with a bad checksum wakes select and is gone
+        except BlockingIOError:  # a datagram with a bad checksum wakes poll and is gone
             return
         except OSError as error:
-            self._selector.unregister(sock)
+            self._poll.unregister(sock)
             inquiry.failed(server, self._words(error))
             return
         answer = question.read(wire)
-        if answer is None and wire:  # noise or forgery: the true answer may still come
+        if answer is None:  # noise or forgery: the true answer may still come
             return
-        self._selector.unregister(sock)
+        self._poll.unregister(sock)
         if inquiry.answer is not None:
             return
-        if answer is not None and answer.kind == "no-edns":
+        if answer.kind == "no-edns":
             self._servers.without_edns.add(server)
             self._send(inquiry, server)
             return
-        if answer is not None and answer.kind == "truncated":
+        if answer.kind == "truncated":
             answer = self._over_tcp(question, server)
         self._settle(inquiry, server, answer)
 
@@ -198,7 +205,8 @@ class _Round:
 
     def _over_tcp(self, question: Question, server: IPAddress) -> Answer | None:
         """The same question by TCP (RFC 7766), as the datagram could not hold the answer; it is rare, so others wait."""
-        ours, limit = self._servers, self._deadline.within(2 * PATIENCE)
+        ours = self._servers
+        limit = self._deadline.within(2 * ours.patience)
         try:
             sock, _ = ours.connect_tcp(
                 ours.interface, server, PORT, timeout=max(0.001, limit.remaining()), sources=ours.sources

@@ -1,0 +1,144 @@
+"""A device with two ways out, in network namespaces of its own.
+
+    device: lan0 192.168.8.20/24 ─── 192.168.8.1 ┐
+            wwan0 10.64.0.2/30 ───── 10.64.0.1   ┴ peer: 203.0.113.1, 2001:db8:cafe::1
+
+The default route of the device is lan0's. Both ends answer by the route to the address they see, so both ways work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+INSIDE = Path(__file__).with_name("inside.py")
+DEVICE = [
+    "ip link set lo up",
+    "ip link add lan0 type veth peer name r0",
+    "ip link add wwan0 type veth peer name p0",
+    # What IPv6 sends by itself would blur the counters of lan0.
+    "echo 1 > /proc/sys/net/ipv6/conf/lan0/disable_ipv6",
+    "echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter",
+    "echo 0 > /proc/sys/net/ipv4/conf/wwan0/rp_filter",
+    "echo 0 > /proc/sys/net/ipv6/conf/wwan0/accept_dad",
+    "ip addr add 192.168.8.20/24 dev lan0",
+    "ip addr add 10.64.0.2/30 dev wwan0",
+    "ip link set lan0 up",
+    "ip link set wwan0 up",
+    "ip route add default via 192.168.8.1",
+]
+PEER = [
+    "ip link set lo up",
+    "echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter",
+    "echo 0 > /proc/sys/net/ipv4/conf/r0/rp_filter",
+    "echo 0 > /proc/sys/net/ipv4/conf/p0/rp_filter",
+    "echo 0 > /proc/sys/net/ipv6/conf/p0/accept_dad",
+    "ip addr add 203.0.113.1/32 dev lo",
+    # A gateway answers ARP for its own address only, not for the Internet behind it.
+    "echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore",
+    "ip -6 addr add 2001:db8:cafe::1/128 dev lo nodad",
+    "ip addr add 192.168.8.1/24 dev r0",
+    "ip addr add 10.64.0.1/30 dev p0",
+    "ip -6 addr add 2001:db8:5::1/64 dev p0 nodad",
+    "ip link set r0 up",
+    "ip link set p0 up",
+]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a call raised: the code of an AgentError, or the class of another."""
+
+    code: str
+    message: str
+    hint: str
+    seconds: float
+
+
+class Node:
+    """A process in a network namespace, called by name."""
+
+    def __init__(self, prefix: list[str]) -> None:
+        self._process = subprocess.Popen(
+            [*prefix, sys.executable, str(INSIDE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.pid = self._read()["pid"]
+
+    def __call__(self, name: str, /, **arguments: Any) -> Any:
+        """The result of a call that must not fail."""
+        reply = self._ask(name, arguments)
+        assert "result" in reply, reply
+        return reply["result"]
+
+    def fails(self, name: str, /, **arguments: Any) -> Failure:
+        """How a call failed that must."""
+        reply = self._ask(name, arguments)
+        assert "result" not in reply, reply
+        return Failure(**reply)
+
+    def _ask(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([name, arguments]) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the process in the namespace ended with {self._process.wait()}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+class Lab:
+    """The device and its peer. Call the lab to change the device: each text is a shell command."""
+
+    def __init__(self) -> None:
+        # root needs no user namespace, and keeps the user nobody without one
+        self.device = Node(["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-Urn"])
+        self.peer = Node([*self._enter(), "unshare", "-n"])
+        self.device("commands", lines=DEVICE)
+        self(f"ip link set r0 netns {self.peer.pid}", f"ip link set p0 netns {self.peer.pid}")
+        self.peer("commands", lines=PEER)
+        self.peer("serve")
+
+    def __call__(self, *lines: str) -> None:
+        self.device("commands", lines=list(lines))
+
+    def another(self) -> Node:
+        """A further process on the device."""
+        return Node(self._enter())
+
+    def _enter(self) -> list[str]:
+        rights = [] if os.geteuid() == 0 else ["-U", "--preserve-credentials"]
+        return ["nsenter", "-t", str(self.device.pid), *rights, "-n"]
+
+    def close(self) -> None:
+        self.peer.close()
+        self.device.close()
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    arguments = ["unshare", "-n", "true"] if os.geteuid() == 0 else ["unshare", "-Urn", "true"]
+    refused = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    if refused.returncode:
+        pytest.skip(f"no network namespaces here: {refused.stderr.strip()}")
+    lab = Lab()
+    yield lab
+    lab.close()

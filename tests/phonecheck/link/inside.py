@@ -1,0 +1,210 @@
+"""What runs inside a test's network namespace: reads one call a line on stdin, answers one JSON line each.
+
+Run as a script by conftest.py; a call is a JSON list of a function's name below and its keyword arguments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from ipaddress import ip_address, ip_interface
+from pathlib import Path
+from typing import Any
+
+from phonecheck.deadline import Deadline
+from phonecheck.errors import AgentError
+from phonecheck.link import bind, netlink, path
+from phonecheck.link.resolve import Resolver
+from phonecheck.model import Link
+
+CALLS: dict[str, Callable[..., Any]] = {}
+
+
+def call(function: Callable[..., Any]) -> Callable[..., Any]:
+    CALLS[function.__name__] = function
+    return function
+
+
+@call
+def commands(lines: list[str]) -> None:
+    for line in lines:
+        subprocess.run(["sh", "-ec", line], check=True, stdout=sys.stderr)
+
+
+@call
+def connect(
+    peer: str, interface: str = "wwan0", port: int = 80, timeout: float = 2.0, sources: list[str] | None = None
+) -> dict[str, Any]:
+    known = [ip_address(s) for s in sources or []]
+    sock, proof = bind.connect_tcp(interface, ip_address(peer), port, timeout=timeout, sources=known)
+    with sock:
+        return {**dataclasses.asdict(proof), "seen": sock.recv(200).decode()}
+
+
+@call
+def attempt(peer: str, source: str = "", *, bound_late: bool = False) -> None:
+    """The obvious recipes: bind() to the link's address only; or SO_BINDTODEVICE after connect(), as httpcore does."""
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection((peer, 80), timeout=0.5, source_address=(source, 0)) as sock,
+    ):
+        if bound_late:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"wwan0\0")
+        sock.recv(200)
+
+
+@call
+def check(
+    peers: list[str],
+    addresses: list[str],
+    interface: str = "wwan0",
+    gateways: list[str] | None = None,
+    mtu: int | None = None,
+) -> None:
+    path.check_path(_link(interface, addresses, gateways, mtu), [ip_address(p) for p in peers])
+
+
+@call
+def usable(addresses: list[str], interface: str = "wwan0") -> list[str]:
+    return [str(a) for a in path.usable(_link(interface, addresses)).addresses]
+
+
+@call
+def from_kernel(interface: str, dns: list[str]) -> dict[str, Any]:
+    return dataclasses.asdict(path.link_from_kernel(interface, [ip_address(d) for d in dns]))
+
+
+@call
+def elsewhere(interface: str = "wwan0") -> list[str]:
+    return [str(n) for n in path.networks_elsewhere(interface)]
+
+
+@call
+def route(peer: str, interface: str | None = None, source: str | None = None) -> dict[str, Any] | None:
+    device = netlink.device(interface).index if interface else None  # type: ignore[union-attr]
+    found = netlink.route(ip_address(peer), device=device, source=ip_address(source) if source else None)
+    return dataclasses.asdict(found) if found else None
+
+
+@call
+def device(name: str) -> dict[str, Any] | None:
+    found = netlink.device(name)
+    return dataclasses.asdict(found) if found else None
+
+
+@call
+def filters(name: str) -> int:
+    return netlink.reverse_path_filter(netlink.device(name).index)  # type: ignore[union-attr]
+
+
+@call
+def resolve(host: str, servers: list[str], addresses: list[str], seconds: float = 3.0) -> dict[str, Any]:
+    sources = [ip_address(a) for a in addresses]
+    families = sorted({s.version for s in sources})
+    resolver = Resolver("wwan0", [ip_address(s) for s in servers], families=families, sources=sources)
+    return dataclasses.asdict(resolver.resolve(host, Deadline(seconds)))
+
+
+@call
+def sent() -> dict[str, int]:
+    """Packets that left, by interface."""
+    lines = Path("/proc/net/dev").read_text().splitlines()[2:]
+    return {name.strip(): int(fields.split()[9]) for name, fields in (line.split(":") for line in lines)}
+
+
+@call
+def serve() -> None:
+    """On port 80 say where the client seems to be; on port 53 answer 203.0.113.7 to everything."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        server = socket.create_server(("", 80), family=family)
+        threading.Thread(target=_greet, args=(server,), daemon=True).start()
+    threading.Thread(target=_name, daemon=True).start()
+
+
+def _greet(server: socket.socket) -> None:
+    while True:
+        client, address = server.accept()
+        with client, contextlib.suppress(OSError):
+            client.sendall(address[0].encode())
+
+
+def _name() -> None:
+    import dns.message
+    import dns.rrset
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("203.0.113.1", 53))
+        while True:
+            wire, client = sock.recvfrom(2000)
+            query = dns.message.from_wire(wire)
+            reply = dns.message.make_response(query)
+            reply.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "A", "203.0.113.7"))
+            sock.sendto(reply.to_wire(), client)
+
+
+@call
+def tun(name: str) -> None:
+    """A raw-IP, point-to-point device that swallows what it is given; it lives as long as this process."""
+    import fcntl
+    import struct
+
+    fd = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH", name.encode(), 0x1001))  # TUNSETIFF, IFF_TUN | IFF_NO_PI
+
+
+@call
+def drop_rights() -> dict[str, Any]:
+    """Become nobody where that user exists here, and give up every capability."""
+    if os.geteuid() == 0 and "65534" not in Path("/proc/self/uid_map").read_text().split()[:1]:
+        with contextlib.suppress(OSError):
+            os.setgroups([])
+        with contextlib.suppress(OSError):
+            os.setuid(65534)
+    header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    ctypes.CDLL(None, use_errno=True).capset(header, data)
+    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+    return {"uid": os.getuid(), "capabilities": int(status["CapEff"], 16)}
+
+
+def _link(interface: str, addresses: list[str], gateways: list[str] | None = None, mtu: int | None = None) -> Link:
+    return Link(
+        interface,
+        tuple(ip_interface(a) for a in addresses),
+        tuple(ip_address(g) for g in gateways or []),
+        mtu=mtu,
+    )
+
+
+def main() -> None:
+    answer({"pid": os.getpid()})
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        started = time.monotonic()
+        try:
+            answer({"result": CALLS[name](**arguments)})
+        except AgentError as error:
+            fail(started, error.code, error.message, error.hint)
+        except (OSError, subprocess.CalledProcessError) as error:
+            fail(started, type(error).__name__, str(error))
+
+
+def fail(started: float, code: str, message: str, hint: str = "") -> None:
+    answer({"code": code, "message": message, "hint": hint, "seconds": time.monotonic() - started})
+
+
+def answer(reply: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(reply, default=str) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

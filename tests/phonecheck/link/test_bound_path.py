@@ -1,0 +1,256 @@
+"""The path, proven in network namespaces: what leaves where, and that the kernel's predictions come true."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.netns
+
+SERVER = "203.0.113.1"
+SERVER6 = "2001:db8:cafe::1"
+OWN = ["10.64.0.2"]
+LINK = ["10.64.0.2/30"]
+
+
+def test_leaves_by_the_link_only_where_the_obvious_recipes_leak(lab):
+    lab("ip route add default dev wwan0 via 10.64.0.1 metric 700")
+    before = lab.device("sent")
+    proof = lab.device("connect", peer=SERVER, sources=OWN)
+    after = lab.device("sent")
+    assert proof == {
+        "bound_to": "wwan0",
+        "source": "10.64.0.2",
+        "peer": SERVER,
+        "peer_port": 80,
+        "seen": "10.64.0.2",
+    }
+    assert after["lan0"] == before["lan0"]
+    assert after["wwan0"] > before["wwan0"]
+
+    for recipe in ({"source": OWN[0]}, {"bound_late": True}):
+        before = after
+        lab.device("attempt", peer=SERVER, **recipe)  # whatever comes of it: the counters judge
+        after = lab.device("sent")
+        assert after["lan0"] > before["lan0"]
+
+
+def test_names_are_asked_for_over_the_link_only(lab):
+    lab("ip route add default dev wwan0 via 10.64.0.1 metric 700")
+    before = lab.device("sent")
+    found = lab.device("resolve", host="he.mno.example", servers=[SERVER], addresses=OWN)
+    after = lab.device("sent")
+    assert (found["addresses"], found["server"]) == (["203.0.113.7"], SERVER)
+    assert after["lan0"] == before["lan0"]
+
+
+def test_no_rights_are_needed(lab):
+    lab("ip route add default dev wwan0 via 10.64.0.1 metric 700")
+    nobody = lab.another()
+    try:
+        assert nobody("drop_rights")["capabilities"] == 0
+        assert nobody("check", peers=[SERVER], addresses=LINK) is None
+        assert nobody("connect", peer=SERVER, sources=OWN)["seen"] == "10.64.0.2"
+    finally:
+        nobody.close()
+
+
+@pytest.mark.parametrize("interface", ["wwan7", "", "wwan0\0x", "wwan0-and-much-too-long", "ü" * 9])
+def test_a_device_that_does_not_exist(lab, interface):
+    before = lab.device("sent")
+    assert lab.device.fails("connect", interface=interface, peer=SERVER).code == "interface-gone"
+    assert lab.device.fails("check", interface=interface, peers=[SERVER], addresses=LINK).code == "interface-gone"
+    assert lab.device("sent")["lan0"] == before["lan0"]
+
+
+def test_a_name_that_the_kernel_would_cut_to_one_that_exists(lab):
+    lab("ip link add wwan0-fifteen-c type veth peer name other")
+    assert lab.device.fails("connect", interface="wwan0-fifteen-cut", peer=SERVER).code == "interface-gone"
+
+
+def test_an_alternative_name_is_not_taken_for_the_device(lab):
+    lab("ip link property add dev wwan0 altname modem")
+    assert lab.device.fails("connect", interface="modem", peer=SERVER).code == "wrong-path"
+    assert lab.device("from_kernel", interface="modem", dns=[SERVER])["interface"] == "wwan0"
+
+
+def test_link_down(lab):
+    lab("ip route add default dev wwan0 via 10.64.0.1 metric 700", "ip link set wwan0 down")
+    assert lab.device.fails("connect", peer=SERVER, sources=OWN).code == "interface-gone"
+    assert lab.device.fails("connect", peer=SERVER).code == "interface-gone"
+    assert lab.device.fails("check", peers=[SERVER], addresses=LINK).code == "interface-gone"
+    assert lab.device.fails("resolve", host="a.example", servers=[SERVER], addresses=OWN).code == "interface-gone"
+
+
+def test_no_carrier(lab):
+    lab.peer("commands", lines=["ip link set p0 down"])
+    failure = lab.device.fails("check", peers=[SERVER], addresses=LINK)
+    assert (failure.code, "carrier" in failure.message) == ("interface-gone", True)
+
+
+def test_the_address_went(lab):
+    lab("ip addr add 10.64.0.9/30 dev wwan0", "ip addr del 10.64.0.2/30 dev wwan0")
+    assert lab.device.fails("connect", peer=SERVER, sources=OWN).code == "interface-gone"
+    failure = lab.device.fails("check", peers=[SERVER], addresses=LINK, gateways=["10.64.0.1"], mtu=1430)
+    assert failure.code == "no-route"
+    # The cure is taken at its word.
+    lab(*failure.hint.partition(": ")[2].split("; "))
+    assert lab.device("connect", peer=SERVER, sources=OWN)["seen"] == "10.64.0.2"
+
+
+def test_nobody_configured_the_interface(lab):
+    lab("ip addr flush dev wwan0", "ip link set wwan0 down")
+    failure = lab.device.fails("usable", addresses=LINK)
+    assert failure.code == "no-route"
+    assert "nobody configured" in failure.message
+    lab(*failure.hint.partition(": ")[2].split("; "))
+    assert lab.device("usable", addresses=LINK) == LINK
+
+
+def test_no_route_is_said_at_once(lab):
+    assert lab.device("route", peer=SERVER, interface="wwan0") is None  # not the kernel's guess "on link"
+    failure = lab.device.fails("check", peers=[SERVER], addresses=LINK, gateways=["10.64.0.1"])
+    assert failure.code == "no-route"
+    assert lab.device.fails("connect", peer=SERVER, sources=OWN, timeout=0.3).code == "TimeoutError"  # it ARPs
+    lab(failure.hint.partition(": ")[2])
+    assert lab.device("check", peers=[SERVER], addresses=LINK) is None
+    assert lab.device("connect", peer=SERVER, sources=OWN)["seen"] == "10.64.0.2"
+
+
+def test_arp_in_vain_is_no_route(lab):
+    lab(
+        "echo 1 > /proc/sys/net/ipv4/neigh/wwan0/mcast_solicit",
+        "echo 50 > /proc/sys/net/ipv4/neigh/wwan0/retrans_time_ms",
+    )
+    failure = lab.device.fails("connect", peer=SERVER, sources=OWN, timeout=8)
+    assert failure.code == "no-route"
+
+
+def test_an_unreachable_from_far_away_is_the_peers_fault(lab):
+    lab("ip route add default dev wwan0 via 10.64.0.1 metric 700")
+    lab.peer("commands", lines=["echo 1 > /proc/sys/net/ipv4/ip_forward", "ip route add unreachable 198.51.100.0/24"])
+    assert lab.device("check", peers=["198.51.100.9"], addresses=LINK) is None
+    assert lab.device.fails("connect", peer="198.51.100.9", sources=OWN).code == "OSError"
+    assert lab.device.fails("connect", peer=SERVER, port=81, sources=OWN).code == "ConnectionRefusedError"
+
+
+def test_a_strict_filter_is_foreseen_and_real(lab):
+    lab("ip route add default dev wwan0 via 10.64.0.1 metric 700", "echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter")
+    assert lab.device("filters", name="wwan0") == 1
+    failure = lab.device.fails("check", peers=[SERVER], addresses=LINK)
+    assert failure.code == "reply-filtered"
+    assert lab.device.fails("connect", peer=SERVER, sources=OWN, timeout=0.5).code == "TimeoutError"
+    lab(failure.hint.partition(": ")[2])
+    assert lab.device("filters", name="wwan0") == 2
+    assert lab.device("check", peers=[SERVER], addresses=LINK) is None
+    assert lab.device("connect", peer=SERVER, sources=OWN)["seen"] == "10.64.0.2"
+
+
+@pytest.mark.parametrize(("rule", "passes"), [("from 10.64.0.2", True), ("oif wwan0", False)])
+def test_a_rule_and_the_strict_filter(lab, rule, passes):
+    lab(
+        "echo 1 > /proc/sys/net/ipv4/conf/wwan0/rp_filter",
+        "ip route add default dev wwan0 via 10.64.0.1 table 77",
+        f"ip rule add {rule} lookup 77",
+    )
+    if passes:
+        assert lab.device("check", peers=[SERVER], addresses=LINK) is None
+        assert lab.device("connect", peer=SERVER, sources=OWN)["seen"] == "10.64.0.2"
+    else:
+        assert lab.device.fails("check", peers=[SERVER], addresses=LINK).code == "reply-filtered"
+        assert lab.device.fails("connect", peer=SERVER, sources=OWN, timeout=0.5).code == "TimeoutError"
+
+
+def test_the_loose_filter_wants_a_route_as_well(lab):
+    """A point-to-point link sends without a route, and loses every answer where the device has no other one."""
+    lab("ip route del default", "echo 2 > /proc/sys/net/ipv4/conf/wwan0/rp_filter")
+    lab("ip link set wwan0 arp off")
+    lab.peer("commands", lines=["ip link set p0 arp off"])
+    failure = lab.device.fails("check", peers=[SERVER], addresses=LINK)
+    assert failure.code == "reply-filtered"
+    lab("echo 0 > /proc/sys/net/ipv4/conf/wwan0/rp_filter")
+    assert lab.device("check", peers=[SERVER], addresses=LINK) is None
+
+
+def test_raw_ip_sends_without_a_route_on_ipv4_only(lab):
+    lab.device("tun", name="tun0")
+    lab("ip addr add 10.9.0.2/30 dev tun0", "ip link set tun0 up", "ip -6 addr add 2001:db8:9::2/64 dev tun0 nodad")
+    link = ["10.9.0.2/30", "2001:db8:9::2/64"]
+    device = lab.device("device", name="tun0")
+    assert (device["point_to_point"], device["noarp"], device["up"], device["carrier"]) == (True, True, True, True)
+    assert lab.device("check", interface="tun0", peers=[SERVER], addresses=link) is None
+    failure = lab.device.fails("check", interface="tun0", peers=[SERVER6], addresses=link)
+    assert failure.code == "no-route"
+    assert lab.device.fails("connect", interface="tun0", peer=SERVER6, sources=["2001:db8:9::2"]).code == "no-route"
+    assert lab.device("usable", interface="tun0", addresses=link) == ["10.9.0.2/30"]
+    lab(failure.hint.partition(": ")[2])
+    assert lab.device("usable", interface="tun0", addresses=link) == link
+
+
+@pytest.mark.parametrize("route", ["", "table 77"])
+def test_ipv6(lab, route):
+    lab(
+        "ip -6 addr add 2001:db8:5::2/64 dev wwan0 nodad",
+        f"ip -6 route add default dev wwan0 via 2001:db8:5::1 {route}",
+    )
+    if route:
+        lab("ip -6 rule add from 2001:db8:5::2 lookup 77")
+    link = {"sources": ["10.64.0.2", "2001:db8:5::2"]}
+    assert lab.device("check", peers=[SERVER6], addresses=["2001:db8:5::2/64"]) is None
+    proof = lab.device("connect", peer=SERVER6, **link)
+    assert (proof["source"], proof["seen"], proof["bound_to"]) == ("2001:db8:5::2", "2001:db8:5::2", "wwan0")
+
+
+def test_a_rule_beside_a_better_default_on_ipv6(lab):
+    """Without the address bound beforehand, IPv6 takes lan0's address here and finds no route."""
+    lab(
+        "echo 0 > /proc/sys/net/ipv6/conf/lan0/disable_ipv6",
+        "ip -6 addr add 2001:db8:8::20/64 dev lan0 nodad",
+        "ip -6 route add default dev lan0 via 2001:db8:8::1",
+        "ip -6 addr add 2001:db8:5::2/64 dev wwan0 nodad",
+        "ip -6 route add default dev wwan0 via 2001:db8:5::1 table 77",
+        "ip -6 rule add from 2001:db8:5::2 lookup 77",
+    )
+    assert lab.device("check", peers=[SERVER6], addresses=["2001:db8:5::2/64"]) is None
+    assert lab.device("connect", peer=SERVER6, sources=["2001:db8:5::2"])["seen"] == "2001:db8:5::2"
+    lab("ip -6 rule del from 2001:db8:5::2 lookup 77")
+    assert lab.device.fails("check", peers=[SERVER6], addresses=["2001:db8:5::2/64"]).code == "no-route"
+    assert lab.device.fails("connect", peer=SERVER6, sources=["2001:db8:5::2"]).code == "no-route"
+
+
+def test_an_ipv4_address_in_ipv6_clothes_goes_nowhere(lab):
+    lab("ip route add default dev wwan0 via 10.64.0.1 metric 700", "ip -6 addr add 2001:db8:5::2/64 dev wwan0 nodad")
+    assert lab.device.fails("connect", peer=f"::ffff:{SERVER}").code == "no-route"
+
+
+def test_a_family_that_the_link_lacks(lab):
+    assert lab.device.fails("connect", peer=SERVER6, sources=OWN).code == "no-route"
+    assert lab.device.fails("check", peers=[SERVER6], addresses=LINK).code == "no-route"
+
+
+def test_an_address_of_the_link_itself_is_no_way_out(lab):
+    lab("ip route add default dev wwan0 via 10.64.0.1 metric 700")
+    assert lab.device.fails("check", peers=["10.64.0.2"], addresses=LINK).code == "wrong-path"
+
+
+def test_networks_elsewhere(lab):
+    lab("ip addr add 10.8.0.2 peer 10.8.0.1/32 dev lan0")
+    found = lab.device("elsewhere")
+    assert {"192.168.8.0/24", "127.0.0.0/8", "10.8.0.1/32", "10.8.0.2/32", "10.64.0.2/32"} <= set(found)
+    assert "10.64.0.0/30" not in found
+
+
+def test_a_link_that_modemmanager_does_not_manage(lab):
+    lab("ip route add default dev wwan0 via 10.64.0.1 metric 700", "ip link set wwan0 mtu 1430")
+    lab("ip -6 addr add 2001:db8:5::2/64 dev wwan0 nodad")
+    assert lab.device("from_kernel", interface="wwan0", dns=["10.64.1.53"]) == {
+        "interface": "wwan0",
+        "addresses": ["10.64.0.2/30", "2001:db8:5::2/64"],
+        "gateways": ["10.64.0.1"],
+        "dns": ["10.64.1.53"],
+        "mtu": 1430,
+    }
+    failure = lab.device.fails("from_kernel", interface="wwan0", dns=[])
+    assert (failure.code, "--dns" in failure.hint) == ("bad-setting", True)
+    assert lab.device.fails("from_kernel", interface="usb9", dns=["10.64.1.53"]).code == "interface-gone"
+    lab("ip addr flush dev wwan0")
+    assert lab.device.fails("from_kernel", interface="wwan0", dns=["10.64.1.53"]).code == "no-route"
