@@ -72,6 +72,8 @@ class Platform:
         self._clock = clock
         self._http = httpx.AsyncClient(
             base_url=settings.platform_url,
+            # Bodies are read raw, so that their cap holds; compressed ones could be bombs.
+            headers={"Accept": "application/hal+json, application/json", "Accept-Encoding": "identity"},
             transport=transport,
             # The system's certificates, or the file named; httpx alone would take certifi's.
             verify=True if transport else ssl.create_default_context(cafile=settings.ca_file),
