@@ -16,7 +16,8 @@ import json
 import os
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def parse(words: Sequence[str], modems: int = 1) -> Request:
     if verb.modem and len(values) == verb.most + 1:
         text = values.pop()
         if text not in map(str, range(modems)):
-            raise ValueError(f"There is no modem {text!r}. Name it by the number in wwanN, below {modems}.")
+            raise ValueError(f"There is no modem {text!r}. Known are: {', '.join(map(str, range(modems)))}.")
         modem = int(text)
     if not verb.least <= len(values) <= verb.most:
         raise ValueError(f"{name} takes other words than these. Say: ctl {' '.join((name, verb.takes)).strip()}.")
@@ -165,7 +166,8 @@ def ask(address: str, words: Sequence[str], timeout: float | None = None) -> dic
         TimeoutError: no answer in ``timeout`` seconds.
     """
     with dial(address, timeout) as line:
-        line.sendall(encode({"words": list(words)}))
+        with _hung_up():
+            line.sendall(encode({"words": list(words)}))
         return receive(line)
 
 
@@ -174,8 +176,10 @@ def begin_exec(
 ) -> None:
     """Ask for a command on a node; its exit status comes with ``receive``."""
     message = encode({"exec": {"argv": list(argv), "node": node, "cwd": cwd, "env": dict(env)}})
-    sent = socket.send_fds(line, [message], list(stdio))
-    line.sendall(message[sent:])
+    with _hung_up():
+        sent = socket.send_fds(line, [message], list(stdio))
+        if sent < len(message):  # not for nothing: with the whole message out, the command may have come and gone
+            line.sendall(message[sent:])
 
 
 def receive(line: socket.socket) -> dict[str, Any]:
@@ -186,9 +190,10 @@ def receive(line: socket.socket) -> dict[str, Any]:
     """
     answer = b""
     while not answer.endswith(b"\n"):
-        part = line.recv(1 << 16)
-        if not part:
-            raise SandboxError("The sandbox ended before it answered.", hint="Start it again.")
+        with _hung_up():
+            part = line.recv(1 << 16)
+            if not part:
+                raise ConnectionResetError
         answer += part
     reply = decode(answer)
     if reply.pop("ok", False):
@@ -196,6 +201,14 @@ def receive(line: socket.socket) -> dict[str, Any]:
     if reply.get("usage"):
         raise ValueError(reply["error"])
     raise SandboxError(str(reply.get("error")), hint=str(reply.get("hint")))
+
+
+@contextmanager
+def _hung_up() -> Iterator[None]:
+    try:
+        yield
+    except ConnectionError:
+        raise SandboxError("The sandbox ended before it answered.", hint="Start it again.") from None
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
