@@ -26,7 +26,6 @@ import dns.rrset
 from phonecheck_sandbox.conditions import Conditions
 
 _TTL = 60
-_SOA = "ns.{zone} hostmaster.{zone} 1 3600 600 86400 60"
 _SPOOFED = IPv4Address("192.0.2.66")
 """What the liar answers: nobody has it."""
 
@@ -121,8 +120,9 @@ class NameServer:
             response.answer.append(dns.rrset.from_text(owner, _TTL, "IN", "A", str(address)))
             return response
         # RFC 2308 §2: both kinds of "no" carry the zone's SOA.
-        zone = ".".join(name.split(".")[-2:]) + "."
-        response.authority.append(dns.rrset.from_text(zone, _TTL, "IN", "SOA", _SOA.format(zone=zone)))
+        zone = dns.name.Name(owner.labels[-3:])
+        soa = f"{dns.name.from_text('ns', zone)} {dns.name.from_text('hostmaster', zone)} 1 3600 600 86400 60"
+        response.authority.append(dns.rrset.from_text(zone, _TTL, "IN", "SOA", soa))
         return response
 
     def _address(self, name: str, fault: str) -> IPv4Address | None:

@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from phonecheck_sandbox import secret
 from phonecheck_sandbox.expiring import Expiring
 
 if TYPE_CHECKING:
@@ -106,11 +107,11 @@ class Mno:
         state, redirect_uri = request.query_params.get("state"), request.query_params.get("redirect_uri", "")
         if not state or not redirect_uri.startswith(self._settings.platform_url + "/phone_check/"):
             return _page("The request is not valid.", 400)
-        tx, secret = secrets.token_urlsafe(12), secrets.token_urlsafe(16)
-        self._transactions.put(tx, _Transaction(state, redirect_uri, secret, subscriber))
+        tx, cookie = secret.fresh(12), secret.fresh(16)
+        self._transactions.put(tx, _Transaction(state, redirect_uri, cookie, subscriber))
         response = _redirect(302, f"{self._settings.enrich_url}/he/?{urlencode({'tx': tx})}")
         domain = self._settings.cookie_domain
-        response.set_cookie(SECURE_COOKIE, secret, domain=domain, secure=True, httponly=True, samesite="lax")
+        response.set_cookie(SECURE_COOKIE, cookie, domain=domain, secure=True, httponly=True, samesite="lax")
         response.set_cookie(PLAIN_COOKIE, tx, domain=domain, samesite="lax")
         return response
 
@@ -154,7 +155,7 @@ class Mno:
         if transaction is None or not transaction.enriched:
             return _page("Your session is not known.", 403)
         self._transactions.take(request.query_params["tx"])
-        token = secrets.token_urlsafe(24)
+        token = secret.fresh(24)
         self._tokens.put(token, transaction.subscriber)
         query = urlencode({"state": transaction.state, "token": token})
         return _redirect(307, f"{transaction.redirect_uri}?{query}")
