@@ -9,7 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from phonecheck_sandbox import world
@@ -59,13 +59,17 @@ def with_system_paths(path: str | None) -> str:
     return os.pathsep.join(known + [d for d in ("/usr/local/sbin", "/usr/sbin", "/sbin") if d not in known])
 
 
-def check_machine() -> None:
+def check_machine(path: str | None = None, tun: Path = TUN) -> None:
     """See that the tools and the TUN device are there.
+
+    Args:
+        path: where to look for the tools; PATH and the directories of daemons by default.
+        tun: the TUN device.
 
     Raises:
         SandboxError: the first thing that is missing, and the command that mends it.
     """
-    path = with_system_paths(os.environ.get("PATH"))
+    path = path or with_system_paths(os.environ.get("PATH"))
     missing = {tool: package for tool, package in _TOOLS.items() if not shutil.which(tool, path=path)}
     if missing:
         raise SandboxError(
@@ -73,18 +77,18 @@ def check_machine() -> None:
             hint=f"Install it: sudo apt install {' '.join(missing.values())}",
         )
     try:
-        os.close(os.open(TUN, os.O_RDWR))
+        os.close(os.open(tun, os.O_RDWR))
     except FileNotFoundError:
-        raise SandboxError(f"This machine has no {TUN}.", hint="Load its driver: sudo modprobe tun") from None
+        raise SandboxError(f"This machine has no {tun}.", hint="Load its driver: sudo modprobe tun") from None
     except PermissionError:
-        mode = stat.S_IMODE(TUN.stat().st_mode)
+        mode = stat.S_IMODE(tun.stat().st_mode)
         raise SandboxError(
-            f"{TUN} is not open to this user: mode {mode:04o}, where udev makes it 0666.",
-            hint=f"Open it: sudo chmod 0666 {TUN}; or run the sandbox as root.",
+            f"{tun} is not open to this user: mode {mode:04o}, where udev makes it 0666.",
+            hint=f"Open it: sudo chmod 0666 {tun}; or run the sandbox as root.",
         ) from None
     except OSError as error:
         raise SandboxError(
-            f"{TUN} cannot be opened: {error.strerror}.", hint="Load its driver: sudo modprobe tun"
+            f"{tun} cannot be opened: {error.strerror}.", hint="Load its driver: sudo modprobe tun"
         ) from None
 
 
@@ -102,11 +106,11 @@ def enter() -> None:
         unshare(CLONE_NEWUSER | _NAMESPACES)
     except OSError as refusal:
         if uid != 0:
-            raise _refused(refusal) from None
+            raise refused(refusal) from None
         try:
             unshare(_NAMESPACES)
         except OSError as error:
-            raise _refused(error) from None
+            raise refused(error) from None
         return
     try:
         # user_namespaces(7): without CAP_SETGID outside, a gid may be mapped only once setgroups is denied.
@@ -114,7 +118,7 @@ def enter() -> None:
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
     except OSError as error:
-        raise _refused(error) from None
+        raise refused(error) from None
 
 
 def furnish() -> None:
@@ -145,12 +149,18 @@ def furnish() -> None:
             mount(str(cover), str(resolv_conf), flags=MS_BIND)
         socket.sethostname("device")
     except OSError as error:
-        raise _refused(error) from None
+        raise refused(error) from None
 
 
-def _refused(error: OSError) -> SandboxError:
+def refused(error: OSError, switches: Sequence[tuple[str, str, str]] = _SWITCHES) -> SandboxError:
+    """The error for namespaces that the kernel refuses.
+
+    Args:
+        error: what it said.
+        switches: the settings that may be the cause: a file, what it then holds, the cure.
+    """
     what = f"The kernel refuses this user the sandbox's namespaces: {error.strerror} ({error.filename or 'mount'})."
-    for place, off, cure in _SWITCHES:
+    for place, off, cure in switches:
         try:
             if Path(place).read_text().strip() == off:
                 return SandboxError(what, hint=f"Allow them: {cure}; or run the sandbox as root.")

@@ -15,6 +15,7 @@ from pathlib import Path
 from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.kernel import NETNS
+from phonecheck_sandbox.lifetime import exit_status
 
 _READY_SECONDS = 20.0
 _TAIL_LINES = 15
@@ -109,7 +110,7 @@ class Parts:
 
     def ended(self) -> dict[str, int]:
         """The parts that have ended, and their statuses. In a sound sandbox there is none."""
-        return {n: p.returncode for n, p in self._steered.items() if p.returncode is not None}
+        return {n: exit_status(p.returncode) for n, p in self._steered.items() if p.returncode is not None}
 
     def _keep(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]
@@ -122,7 +123,7 @@ class Parts:
         while line := await process.stdout.readline():
             _append(log, line)
         status = await process.wait()
-        print(f"phonecheck-sandbox: its {name} ended with status {status}.\n{tail(log)}", file=sys.stderr)
+        print(f"phonecheck-sandbox: its {name} ended with status {exit_status(status)}.\n{tail(log)}", file=sys.stderr)
 
 
 def _send(process: Process, conditions: Conditions) -> None:
