@@ -34,7 +34,10 @@ def context(settings: Server) -> ssl.SSLContext:
 
 
 def _unusable(setting: str, error: OSError, hint: str) -> ConfigError:
-    reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
+    import ssl
+
+    # Of a file that is there but wrong, OpenSSL says "PEM lib" at best; the hint says more.
+    reason = "its content is wrong" if isinstance(error, ssl.SSLError) else error.strerror or type(error).__name__
     return ConfigError("bad-setting", f"{setting} cannot be used: {reason}.", hint=hint)
 
 

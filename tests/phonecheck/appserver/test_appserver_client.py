@@ -2,10 +2,11 @@
 
 import json
 import logging
+import os
 import socket
 import ssl
+import struct
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -378,28 +379,46 @@ def test_a_connection_closed_early(lab: Lab, partial: bytes) -> None:
     assert "closed the connection" in error.message
 
 
-def test_a_code_is_not_sent_again_when_the_connection_breaks(lab: Lab) -> None:
-    peer = lab.peer(lambda connection: None)
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    os.close(connection.detach())
+
+
+@pytest.mark.parametrize("breaks", [lambda connection: None, reset], ids=["closed", "reset"])
+def test_a_code_is_not_sent_again_when_the_connection_breaks(lab: Lab, breaks: Callable[[socket.socket], None]) -> None:
+    # In the clear, as TLS turns a reset into an end.
+    peer = Peer([breaks], None)
+    lab.peers.append(peer)
     with pytest.raises(ServerError, match="closed the connection"):
-        lab.client(peer).finish(CHECK, END, lab.deadline())
+        lab.client(peer, url=f"http://127.0.0.1:{peer.port}").finish(CHECK, END, lab.deadline())
     assert len(peer.requests) == 1
 
 
-def drip(connection: socket.socket) -> None:
-    """A byte at a time, each well inside any time-out that counts from the last one."""
-    try:
-        for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 60:
-            connection.sendall(bytes([byte]))
-            time.sleep(0.02)
-    except OSError:
-        return
+class Slow:
+    """Answers for five seconds, unless it is released, with bytes that keep a time-out from the last one from ending."""
+
+    def __init__(self, byte: bytes) -> None:
+        self.byte = byte
+        self.released = threading.Event()
+        self.outlasted = False
+
+    def __call__(self, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        for _ in range(250):
+            connection.sendall(self.byte)
+            if self.released.wait(0.02):
+                return
+        self.outlasted = True
 
 
-@pytest.mark.parametrize("slow", [drip, lambda connection: time.sleep(0.4)], ids=["drip", "silent"])
-def test_slow_ends_with_the_deadline(lab: Lab, slow: Callable[[socket.socket], None]) -> None:
+@pytest.mark.parametrize("byte", [b"x", b""], ids=["drip", "silent"])
+def test_slow_ends_with_the_deadline(lab: Lab, byte: bytes) -> None:
+    slow = Slow(byte)
     peer = lab.peer(slow)
     with pytest.raises(DeadlineExceeded) as caught:
         lab.client(peer).create(NUMBER, Deadline(0.25))
+    assert not slow.outlasted
+    slow.released.set()
     assert caught.value.exit_status == 7
     assert "before the app server had created the check" in caught.value.message
     assert len(peer.requests) == 1
