@@ -306,10 +306,12 @@ def _absent(file: Path) -> bool:
 
 def _secret_in(file: Path, name: str) -> Secret:
     try:
-        value = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
+        value = file.read_text("ascii").strip()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
         raise ConfigError("missing-credential", f"{name} cannot be read from {file}: {reason}.") from None
-    if not value or not value.isprintable() or not value.isascii():
+    except UnicodeDecodeError:
+        value = ""
+    if not value or not value.isprintable():
         raise ConfigError("missing-credential", f"{name} is empty, or holds more than one line of plain text.")
     return Secret(value)
