@@ -86,11 +86,11 @@ class _Direction:
             departs += len(packet) * 8 / rate
             self._line_free_at = departs
         if len(self.queue) < MOST_IN_FLIGHT:
-            # Jitter on a radio link delays, it does not reorder: the link layer delivers in sequence (3GPP TS 36.322).
-            overtaken = self.queue[-1][0] if self.queue else departs
-            self.queue.append((max(departs + delay, overtaken), packet))
+            self.queue.append((departs + delay, packet))
 
     def arrived(self, now: float) -> Iterator[bytes]:
+        # Only ever the first: jitter on a radio link delays, it does not reorder, for the link layer delivers in
+        # sequence (3GPP TS 36.322).
         while self.queue and self.queue[0][0] <= now:
             yield self.queue.popleft()[1]
 

@@ -269,7 +269,8 @@ LOGIN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); o
 
 def test_ctrl_c_reaches_the_command_and_nothing_else():
     terminal, side = pty.openpty()
-    script = "trap 'echo caught; exit 7' INT; echo begun; while :; do sleep 0.1; done"
+    # It lives on for longer than the supervisor would leave it after a signal that ends the sandbox.
+    script = "trap 'echo caught; sleep 2.3; exit 7' INT; echo begun; while :; do sleep 0.1; done"
     argv = [sys.executable, "-c", LOGIN, *SANDBOX, "run", "--no-connect", "--", "sh", "-c", script]
     with subprocess.Popen(argv, stdin=side, stdout=side, stderr=side, start_new_session=True) as process:
         os.close(side)
