@@ -117,7 +117,8 @@ class ModemBus:
 
         Watch first and read afterwards: a change between a reading and a later subscription would never be heard of.
         The call comes from a thread of the bus's own, says nothing of what changed, and may come often; the answer to it
-        is to read again. Signals of one bus are in order with the replies to its calls.
+        is to read again. Signals of one bus are in order with the replies to its calls. The watch ends silently with the
+        connection; a reading then fails.
 
         Raises:
             ModemError: modem-manager-unavailable, the bus cannot be reached.
@@ -189,7 +190,7 @@ class _Watch:
         self._changed()
 
     def stop(self) -> None:
-        # A loop that still runs at the interpreter's exit has hung it (reference: once in a measurement); so, joined.
+        # Joined, for a loop that still ran at the interpreter's exit was seen to hang it.
         self._loop.quit()
         if threading.current_thread() is not self._thread:
             self._thread.join()

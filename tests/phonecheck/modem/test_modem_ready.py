@@ -157,7 +157,7 @@ def test_a_modem_that_is_still_being_probed_may_yet_have_a_sim():
         (ModemState.DISABLED, Registration.UNKNOWN, "not-connected", "disabled"),
         (ModemState.ENABLING, Registration.UNKNOWN, "not-registered", "enabling, its registration unknown"),
         (ModemState.ENABLED, Registration.IDLE, "not-registered", "enabled, its registration idle"),
-        (ModemState.ENABLED, Registration.DENIED, "not-registered", "denied"),
+        (ModemState.ENABLED, Registration.DENIED, "not-registered", "network refuses the modem: it is enabled"),
         (ModemState.SEARCHING, Registration.SEARCHING, "not-registered", "is searching."),
         (ModemState.REGISTERED, Registration.EMERGENCY_ONLY, "not-registered", "emergency-only"),
         (ModemState.REGISTERED, Registration.HOME_SMS_ONLY, "not-registered", "home-sms-only"),
