@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -32,6 +32,9 @@ class AppServer(Protocol):
 
     def finish(self, check: Check, end: ChainEnd, deadline: Deadline) -> bool:
         """Ask whether the number matched. Raises ServerError, CheckError."""
+
+    def close(self) -> None:
+        """Close its connections."""
 
 
 OpenChain = Callable[[str, Link, Modem | None, Deadline, Callable[[Hop], None]], ChainEnd]
@@ -95,7 +98,7 @@ def verify(parts: Parts, deadline: Deadline, progress: Progress) -> Outcome:
     story = _Story(time.monotonic(), parts.number)
     try:
         server, check, until = _prepare(parts, story, deadline, progress)
-        with _within_ttl(check, deadline, until):
+        with closing(server), _within_ttl(check, deadline, until):
             end = _open(parts, story, check.url, until, progress)
             match = _finish(parts, server, check, end, until, progress)
         return story.outcome("match" if match else "no_match")

@@ -200,6 +200,8 @@ def _app_server(settings: Settings, token: Secret | None, link: Link | None) -> 
 
     if link is None:
         return Client(settings.server, token)
+    from phonecheck.appserver import tls
     from phonecheck.chain.transport import BoundTransport
 
-    return Client(settings.server, token, transport=BoundTransport(_backend(link), _prepare_exchange()))
+    transport = BoundTransport(_backend(link), tls.context(settings.server))
+    return Client(settings.server, token, transport=transport)

@@ -29,7 +29,8 @@ class Conditions:
     """The radio swallows everything."""
 
     dns_fault: str = ""
-    """silent | first-silent | nxdomain | servfail | formerr (to EDNS) | truncated | spoofed | rebind-loopback | rebind-lan"""
+    """silent | first-silent | nxdomain | servfail | formerr (to EDNS) | truncated | spoofed
+    | rebind-loopback | rebind-lan"""
 
     platform_status: int = 0
     """Answer the check URL with this: 400 404 409 412 429 500 501."""
@@ -55,7 +56,8 @@ class Conditions:
 
     app_fault: str = ""
     """down | slow | 401 | 403 | 404 | 429 | 429-once | 500 | not-json | not-object | redirect | oversize
-    | check-url-http | check-url-userinfo | check-url-no-host | check-url-loopback | check-url-missing | finish-500 | finish-redirect"""
+    | check-url-http | check-url-userinfo | check-url-no-host | check-url-loopback | check-url-missing
+    | finish-500 | finish-redirect"""
 
     @classmethod
     def parse(cls, pairs: list[str], base: Conditions | None = None) -> Conditions:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+from phonecheck_sandbox import secret
+
 NODES = ("device", "lan", "carrier", "internet")
 
 # device
@@ -113,5 +115,5 @@ SUBSCRIBERS_BY_ADDRESS = {s.address: s for s in (SUBSCRIBER, OTHER_SUBSCRIBER)}
 CARRIER_NUMBERS = "447700900"
 """Numbers that start so belong to this carrier; others are another MNO's, for which the platform answers 409."""
 
-CLIENT_ID, CLIENT_SECRET = "sandbox-project", "sandbox-client-secret"  # noqa: S105  the sandbox's own, worth nothing outside
-SERVER_TOKEN = "sandbox-device-token"  # noqa: S105  likewise
+CLIENT_ID, CLIENT_SECRET = "sandbox-project", f"{secret.MARK}-client"
+SERVER_TOKEN = f"{secret.MARK}-device-token"

@@ -49,6 +49,9 @@ class Server:
         self.on_finish()
         return self.match
 
+    def close(self) -> None:
+        self.calls.append("closed")
+
 
 class World:
     """The parts as fakes, and what came of a run."""
@@ -101,7 +104,7 @@ def test_a_match_is_what_the_app_server_says() -> None:
     world = World()
     outcome = world.run()
     assert (outcome.word, outcome.match, outcome.error) == ("match", True, None)
-    assert world.calls[-2:] == [("open", CHECK.url, "wwan0"), ("finish", "c69bc0e6", "94dae426fg")]
+    assert world.calls[-3:] == [("open", CHECK.url, "wwan0"), ("finish", "c69bc0e6", "94dae426fg"), "closed"]
     assert (outcome.check_id, outcome.modem, outcome.link, outcome.http_status) == ("c69bc0e6", MODEM, LINK, 200)
 
 

@@ -20,7 +20,8 @@ class BoundTransport(httpx.BaseTransport):
     """Sends every request over the backend's link; connections are kept for the next request to the same origin.
 
     No HTTP/2, no proxy, no retry, no environment. httpcore's exceptions reach the caller as they are, AgentErrors of
-    the backend too.
+    the backend too. A request is bounded by the hop that the backend was told to begin; one that brings a Deadline in
+    ``extensions["deadline"]``, as the app server's client does, begins its own.
 
     Args:
         backend: the network.
@@ -31,10 +32,14 @@ class BoundTransport(httpx.BaseTransport):
         self._pool = httpcore.ConnectionPool(
             ssl_context=context, network_backend=backend, http2=False, retries=0, keepalive_expiry=30
         )
+        self._backend = backend
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """One request, one response, the body not yet read. ``extensions["target"]`` is the exact target to send."""
         target = request.extensions.get("target", request.url.raw_path)
+        deadline = request.extensions.get("deadline")
+        if deadline is not None:
+            self._backend.begin(deadline, deadline)
         response = self._pool.handle_request(
             httpcore.Request(
                 method=request.method.encode(),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse, Response
 
+from phonecheck_sandbox import secret
 from phonecheck_sandbox.expiring import Expiring
 from phonecheck_sandbox.internet.problems import problem
 
@@ -50,7 +50,7 @@ class OAuth:
         scopes = frozenset(form.get("scope", [""])[0].split())
         if not scopes or not scopes <= _SCOPES:
             return JSONResponse({"error": "invalid_scope"}, 400)
-        token = secrets.token_urlsafe(24)
+        token = secret.fresh(24)
         self._scopes_of.put(token, scopes)
         return JSONResponse(
             {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 import json
 import re
-import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +23,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from phonecheck_sandbox import secret
 from phonecheck_sandbox.expiring import Expiring
 from phonecheck_sandbox.internet.checks import Check, Version
 from phonecheck_sandbox.internet.oauth import OAuth
@@ -206,7 +206,7 @@ class _Platform:
         if refused:
             check.fail("ip_msisdn_mismatch")
             return refused
-        check.start(secrets.token_urlsafe(16))
+        check.start(secret.fresh(16))
         query = urlencode(
             {"client_id": "platform", "state": check.state, "redirect_uri": f"{check.url}/return"}, safe=":/"
         )
@@ -231,7 +231,7 @@ class _Platform:
             if check.status == "PENDING":
                 check.fail(error)
             return self._end_of_chain(check, {"error": error, "error_description": error.replace("_", " ")})
-        check.code = secrets.token_urlsafe(8)
+        check.code = secret.fresh(8)
         return self._end_of_chain(check, {"code": check.code})
 
     def _end_of_chain(self, check: Check, words: dict[str, str]) -> Response:

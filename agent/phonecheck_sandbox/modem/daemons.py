@@ -84,7 +84,7 @@ class Daemons:
         for name in reversed(list(self._processes)):
             await self.kill(name)
 
-    async def within(self, seconds: float, name: str, happens: Awaitable[None], complaint: str) -> None:
+    async def within(self, seconds: float, name: str, happens: Awaitable[object], complaint: str) -> None:
         """Await something of a program, for so long and while the program lives.
 
         Raises:

@@ -61,16 +61,11 @@ class ModemStack:
         on_session: Callable[[int, bool], None],
     ) -> None:
         self._run = run
-        self._modems = [
-            (
-                usb,
-                VirtualModem(
-                    ModemState.of(subscriber), run / "dev" / usb.control_port, on_session=partial(on_session, index)
-                ),
-            )
-            for index, subscriber in enumerate(subscribers)
-            for usb in [UsbModem(index)]
-        ]
+        self._modems: list[tuple[UsbModem, VirtualModem]] = []
+        for index, subscriber in enumerate(subscribers):
+            usb, state = UsbModem(index), ModemState.of(subscriber)
+            node = run / "dev" / usb.control_port
+            self._modems.append((usb, VirtualModem(state, node, on_session=partial(on_session, index))))
         self._socket = run / "bus"
         self._deny_file = run / "polkit-deny"
         environment = {"DBUS_SYSTEM_BUS_ADDRESS": self.bus_address}
@@ -274,5 +269,5 @@ class ModemStack:
 
     def _in_fake_kernel(self, program: str, *options: str) -> list[str]:
         script = _IN_FAKE_KERNEL.format(nodes=" ".join(sysfs.DEVICE_NODES))
-        in_mount_namespace = [*"unshare --mount --propagation private sh -c".split(), script, "sh", str(self._run)]
-        return [*in_mount_namespace, daemons.find(program), *options]
+        shell = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", str(self._run)]
+        return [*shell, daemons.find(program), *options]
