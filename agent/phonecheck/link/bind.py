@@ -24,6 +24,10 @@ changing a binding wants CAP_NET_RAW still, so a second setsockopt is EPERM. On 
 **Read back.** The kernel cuts a device name that is too long to fifteen characters and takes an empty one as "unbind",
 both without an error. The name is therefore read back before connect(), when nothing has left yet, and again after
 it, with the addresses of both ends: that is the evidence of the hop. Any doubt closes the socket.
+
+**Closing is sending, too.** Who closes a socket while its peer still speaks leaves the kernel to answer for it, and that
+answer is bound to nothing (measured: 52 resets out of lan0 for one answer that was cut off). So a socket is held open,
+from before its first packet, until :mod:`phonecheck.link.closing` may close it.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 
@@ -41,10 +45,17 @@ from phonecheck.link.path import gone, no_address, route_exists
 from phonecheck.model import IPAddress, Path
 
 _NAME_MAX = 15  # IFNAMSIZ (linux/if.h) less the NUL
+_RECEIVE_BUFFER = 64 * 1024
+
+Hold = Callable[[socket.socket], None]
+
+
+def _nobody(sock: socket.socket) -> None:
+    """Hold nothing: for a socket whose peer cannot be slow."""
 
 
 def connect_tcp(
-    interface: str, peer: IPAddress, port: int, *, timeout: float, sources: Collection[IPAddress] = ()
+    interface: str, peer: IPAddress, port: int, *, timeout: float, sources: Collection[IPAddress] = (), hold: Hold = _nobody
 ) -> tuple[socket.socket, Path]:
     """Connect over the interface and prove it. The socket keeps ``timeout`` (seconds) and has TCP_NODELAY set.
 
@@ -54,6 +65,7 @@ def connect_tcp(
         port: where to.
         timeout: seconds for the connection.
         sources: the link's addresses, of which the connection must leave from one; empty where they are not known.
+        hold: told of the socket before its first packet; see closing.py.
 
     Raises:
         LinkError: interface-gone, bind-refused, wrong-path, no-route: the device is to blame, and nothing left by another
@@ -61,14 +73,16 @@ def connect_tcp(
         TimeoutError: the peer did not answer.
         OSError: the peer or the network refused: ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ENETUNREACH.
     """
-    with _bound(interface, peer, socket.SOCK_STREAM, sources) as sock:
+    with _bound(interface, peer, socket.SOCK_STREAM, sources, hold) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # What the peer may have on its way when the connection is given up; the kernel doubles it for its own needs.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         sock.settimeout(timeout)
         return sock, _connect(sock, interface, peer, port, sources)
 
 
 def udp_socket(
-    interface: str, peer: IPAddress, port: int, *, sources: Collection[IPAddress] = ()
+    interface: str, peer: IPAddress, port: int, *, sources: Collection[IPAddress] = (), hold: Hold = _nobody
 ) -> tuple[socket.socket, Path]:
     """A UDP socket to one peer over the interface, proven as by :func:`connect_tcp`; nothing is sent yet.
 
@@ -77,13 +91,15 @@ def udp_socket(
     Raises:
         LinkError: interface-gone, bind-refused, wrong-path, no-route.
     """
-    with _bound(interface, peer, socket.SOCK_DGRAM, sources) as sock:
+    with _bound(interface, peer, socket.SOCK_DGRAM, sources, hold) as sock:
         sock.setblocking(False)
         return sock, _connect(sock, interface, peer, port, sources)
 
 
 @contextmanager
-def _bound(interface: str, peer: IPAddress, kind: int, sources: Collection[IPAddress]) -> Iterator[socket.socket]:
+def _bound(
+    interface: str, peer: IPAddress, kind: int, sources: Collection[IPAddress], hold: Hold
+) -> Iterator[socket.socket]:
     """A socket that is bound to the device, and to the link's address where it is known; closed on any error."""
     if not 0 < len(os.fsencode(interface)) <= _NAME_MAX or "\0" in interface:
         raise gone(repr(interface), "does not exist")
@@ -98,6 +114,7 @@ def _bound(interface: str, peer: IPAddress, kind: int, sources: Collection[IPAdd
         _bind_device(sock, interface)
         if source is not None:
             _bind_address(sock, interface, source)
+        hold(sock)
         yield sock
     except BaseException:
         sock.close()
@@ -110,8 +127,8 @@ def _bind_device(sock: socket.socket, interface: str) -> None:
     except OSError as error:
         if error.errno == errno.ENODEV:
             raise gone(interface, "does not exist") from None
-        reason = "needs CAP_NET_RAW here" if error.errno == errno.EPERM else error.strerror
-        raise LinkError("bind-refused", f"The kernel refuses to bind a socket to {interface}: it {reason}.") from None
+        reason = "that takes CAP_NET_RAW here" if error.errno == errno.EPERM else error.strerror
+        raise LinkError("bind-refused", f"The kernel refuses to bind a socket to {interface}: {reason}.") from None
     _read_back(sock, interface)
 
 

@@ -120,6 +120,14 @@ class Lab:
     def __call__(self, *lines: str) -> None:
         self.device("commands", lines=list(lines))
 
+    def without_arp(self) -> None:
+        """Make wwan0 like the raw-IP device of a QMI or MBIM modem: no neighbours to look for.
+
+        Frames then carry the sender's own hardware address as their destination, so both ends get the same.
+        """
+        for node, name in ((self.device, "wwan0"), (self.peer, "p0")):
+            node("commands", lines=[f"ip link set {name} address 02:00:00:00:00:01 arp off"])
+
     def another(self) -> Node:
         """A further process on the device."""
         return Node(self._enter())

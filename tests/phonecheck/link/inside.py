@@ -36,8 +36,9 @@ def call(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @call
 def commands(lines: list[str]) -> None:
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # an ordinary user's has no sysctl
     for line in lines:
-        subprocess.run(["sh", "-ec", line], check=True, stdout=sys.stderr)
+        subprocess.run(["sh", "-ec", line], check=True, stdout=sys.stderr, env={**os.environ, "PATH": path})
 
 
 @call
@@ -127,7 +128,10 @@ def serve() -> None:
     for family in (socket.AF_INET, socket.AF_INET6):
         server = socket.create_server(("", 80), family=family)
         threading.Thread(target=_greet, args=(server,), daemon=True).start()
-    threading.Thread(target=_name, daemon=True).start()
+    # Bound before the answer of this call, so that no question comes too early.
+    names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    names.bind(("203.0.113.1", 53))
+    threading.Thread(target=_name, args=(names,), daemon=True).start()
 
 
 def _greet(server: socket.socket) -> None:
@@ -137,42 +141,28 @@ def _greet(server: socket.socket) -> None:
             client.sendall(address[0].encode())
 
 
-def _name() -> None:
+def _name(sock: socket.socket) -> None:
     import dns.message
     import dns.rrset
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("203.0.113.1", 53))
-        while True:
-            wire, client = sock.recvfrom(2000)
-            query = dns.message.from_wire(wire)
-            reply = dns.message.make_response(query)
-            reply.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "A", "203.0.113.7"))
-            sock.sendto(reply.to_wire(), client)
+    while True:
+        wire, client = sock.recvfrom(2000)
+        query = dns.message.from_wire(wire)
+        reply = dns.message.make_response(query)
+        reply.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "A", "203.0.113.7"))
+        sock.sendto(reply.to_wire(), client)
 
 
 @call
-def tun(name: str) -> None:
-    """A raw-IP, point-to-point device that swallows what it is given; it lives as long as this process."""
-    import fcntl
-    import struct
-
-    fd = os.open("/dev/net/tun", os.O_RDWR)
-    fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH", name.encode(), 0x1001))  # TUNSETIFF, IFF_TUN | IFF_NO_PI
-
-
-@call
-def drop_rights() -> dict[str, Any]:
-    """Become nobody where that user exists here, and give up every capability."""
-    if os.geteuid() == 0 and "65534" not in Path("/proc/self/uid_map").read_text().split()[:1]:
-        with contextlib.suppress(OSError):
-            os.setgroups([])
-        with contextlib.suppress(OSError):
-            os.setuid(65534)
+def drop_rights() -> dict[str, int]:
+    """Become nobody where that user exists (an ordinary user's namespace has root only), and lose every capability."""
+    with contextlib.suppress(OSError):
+        os.setgroups([])
+        os.setuid(65534)
     header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     ctypes.CDLL(None, use_errno=True).capset(header, data)
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
-    return {"uid": os.getuid(), "capabilities": int(status["CapEff"], 16)}
+    return {"capabilities": int(status["CapEff"], 16)}
 
 
 def _link(interface: str, addresses: list[str], gateways: list[str] | None = None, mtu: int | None = None) -> Link:

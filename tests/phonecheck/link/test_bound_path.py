@@ -163,27 +163,28 @@ def test_a_rule_and_the_strict_filter(lab, rule, passes):
 def test_the_loose_filter_wants_a_route_as_well(lab):
     """A point-to-point link sends without a route, and loses every answer where the device has no other one."""
     lab("ip route del default", "echo 2 > /proc/sys/net/ipv4/conf/wwan0/rp_filter")
-    lab("ip link set wwan0 arp off")
-    lab.peer("commands", lines=["ip link set p0 arp off"])
+    lab.without_arp()
     failure = lab.device.fails("check", peers=[SERVER], addresses=LINK)
     assert failure.code == "reply-filtered"
-    lab("echo 0 > /proc/sys/net/ipv4/conf/wwan0/rp_filter")
+    assert lab.device.fails("connect", peer=SERVER, sources=OWN, timeout=0.5).code == "TimeoutError"
+    lab(failure.hint.partition(": ")[2])
     assert lab.device("check", peers=[SERVER], addresses=LINK) is None
+    assert lab.device("connect", peer=SERVER, sources=OWN)["seen"] == "10.64.0.2"
 
 
 def test_raw_ip_sends_without_a_route_on_ipv4_only(lab):
-    lab.device("tun", name="tun0")
-    lab("ip addr add 10.9.0.2/30 dev tun0", "ip link set tun0 up", "ip -6 addr add 2001:db8:9::2/64 dev tun0 nodad")
-    link = ["10.9.0.2/30", "2001:db8:9::2/64"]
-    device = lab.device("device", name="tun0")
-    assert (device["point_to_point"], device["noarp"], device["up"], device["carrier"]) == (True, True, True, True)
-    assert lab.device("check", interface="tun0", peers=[SERVER], addresses=link) is None
-    failure = lab.device.fails("check", interface="tun0", peers=[SERVER6], addresses=link)
+    lab.without_arp()
+    lab("ip -6 addr add 2001:db8:5::2/64 dev wwan0 nodad")
+    both = [*LINK, "2001:db8:5::2/64"]
+    assert lab.device("check", peers=[SERVER], addresses=both) is None
+    assert lab.device("connect", peer=SERVER, sources=OWN)["seen"] == "10.64.0.2"
+    failure = lab.device.fails("check", peers=[SERVER6], addresses=both)
     assert failure.code == "no-route"
-    assert lab.device.fails("connect", interface="tun0", peer=SERVER6, sources=["2001:db8:9::2"]).code == "no-route"
-    assert lab.device("usable", interface="tun0", addresses=link) == ["10.9.0.2/30"]
+    assert lab.device.fails("connect", peer=SERVER6, sources=["2001:db8:5::2"]).code == "no-route"
+    assert lab.device("usable", addresses=both) == LINK
     lab(failure.hint.partition(": ")[2])
-    assert lab.device("usable", interface="tun0", addresses=link) == link
+    assert lab.device("usable", addresses=both) == both
+    assert lab.device("connect", peer=SERVER6, sources=["2001:db8:5::2"])["seen"] == "2001:db8:5::2"
 
 
 @pytest.mark.parametrize("route", ["", "table 77"])
@@ -200,19 +201,25 @@ def test_ipv6(lab, route):
     assert (proof["source"], proof["seen"], proof["bound_to"]) == ("2001:db8:5::2", "2001:db8:5::2", "wwan0")
 
 
-def test_a_rule_beside_a_better_default_on_ipv6(lab):
-    """Without the address bound beforehand, IPv6 takes lan0's address here and finds no route."""
-    lab(
-        "echo 0 > /proc/sys/net/ipv6/conf/lan0/disable_ipv6",
-        "ip -6 addr add 2001:db8:8::20/64 dev lan0 nodad",
-        "ip -6 route add default dev lan0 via 2001:db8:8::1",
-        "ip -6 addr add 2001:db8:5::2/64 dev wwan0 nodad",
-        "ip -6 route add default dev wwan0 via 2001:db8:5::1 table 77",
-        "ip -6 rule add from 2001:db8:5::2 lookup 77",
-    )
+IPV6_BESIDE_A_BETTER_DEFAULT = (
+    "echo 0 > /proc/sys/net/ipv6/conf/lan0/disable_ipv6",
+    "ip -6 addr add 2001:db8:8::20/64 dev lan0 nodad",
+    "ip -6 route add default dev lan0 via 2001:db8:8::1 metric 100",
+    "ip -6 addr add 2001:db8:5::2/64 dev wwan0 nodad",
+)
+
+
+@pytest.mark.parametrize(
+    ("route", "rule"), [("metric 700", ""), ("table 77", "ip -6 rule add from 2001:db8:5::2 lookup 77")]
+)
+def test_ipv6_beside_a_better_default(lab, route, rule):
+    lab(*IPV6_BESIDE_A_BETTER_DEFAULT, f"ip -6 route add default dev wwan0 via 2001:db8:5::1 {route}", rule)
     assert lab.device("check", peers=[SERVER6], addresses=["2001:db8:5::2/64"]) is None
     assert lab.device("connect", peer=SERVER6, sources=["2001:db8:5::2"])["seen"] == "2001:db8:5::2"
-    lab("ip -6 rule del from 2001:db8:5::2 lookup 77")
+
+
+def test_ipv6_without_a_way_beside_a_better_default(lab):
+    lab(*IPV6_BESIDE_A_BETTER_DEFAULT)
     assert lab.device.fails("check", peers=[SERVER6], addresses=["2001:db8:5::2/64"]).code == "no-route"
     assert lab.device.fails("connect", peer=SERVER6, sources=["2001:db8:5::2"]).code == "no-route"
 
