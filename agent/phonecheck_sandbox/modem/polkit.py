@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jeepney import HeaderFields, Message, MessageFlag, MessageType, new_error, new_method_return
 from jeepney.bus_messages import message_bus
-from jeepney.io.asyncio import DBusConnection, DBusRouter, Proxy, open_dbus_connection
+from jeepney.io.asyncio import DBusConnection, open_dbus_connection
 
 NAME = "org.freedesktop.PolicyKit1"
 _AUTHORITY = f"{NAME}.Authority"
@@ -48,8 +48,8 @@ def reply(call: Message, denied: frozenset[str]) -> Message:
 
 async def serve(connection: DBusConnection, deny_file: Path) -> None:
     """Own the name and answer, until the bus goes. The file is read anew for each question."""
-    async with DBusRouter(connection) as router:
-        await Proxy(message_bus, router).RequestName(NAME)
+    # The answer is read with all else below: a client that waits for the name may ask before it is here.
+    await connection.send(message_bus.RequestName(NAME))
     while True:
         try:
             message = await connection.receive()
