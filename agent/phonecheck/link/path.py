@@ -67,7 +67,7 @@ def route_exists(device: Device, peer: IPAddress, source: IPAddress) -> bool:
 def networks_elsewhere(interface: str) -> tuple[IPNetwork, ...]:
     """Where no hop may lead: the networks of the device's other interfaces, and every address of its own.
 
-    Its own addresses are in because the kernel delivers to them locally, whatever a socket is bound to.
+    The link's own are in as well: what is sent there is delivered on the device and never leaves it.
     """
     device = netlink.device(interface)
     found: set[IPNetwork] = set()
