@@ -101,3 +101,18 @@ def test_a_text_is_read_or_refused(buffer: bytes, offset: int) -> None:
     except MalformedError:
         return
     assert found.encode("utf-16-le") in buffer
+
+
+@pytest.mark.parametrize(
+    "buffer",
+    [
+        b"\0\0\0",
+        struct.pack("<II", 8, 4) + b"a\0",
+        struct.pack("<II", 8, 1) + b"a",
+        struct.pack("<II", 8, 2) + b"\0\xd8",
+    ],
+    ids=["no pair", "beyond the end", "half a unit", "half a surrogate"],
+)
+def test_a_text_that_is_none_is_refused(buffer: bytes) -> None:
+    with pytest.raises(MalformedError):
+        text(buffer, 0)

@@ -108,6 +108,15 @@ def test_a_command_before_open_is_a_protocol_error() -> None:
     with_modem(scenario, opened=False)
 
 
+def test_before_open_nothing_is_indicated() -> None:
+    async def scenario(modem: VirtualModem, host: Host, _: list[bool]) -> None:
+        with modem.changing() as state:
+            state.radio.rssi = 5
+        assert (await host.exchange(OPEN)).kind == MessageType.OPEN_DONE
+
+    with_modem(scenario, opened=False)
+
+
 def test_a_session_comes_up_before_the_host_hears_so_and_without_an_indication() -> None:
     async def scenario(_: VirtualModem, host: Host, sessions: list[bool]) -> None:
         status, _buffer = await host.command(Cid.CONNECT, ACTIVATE)
