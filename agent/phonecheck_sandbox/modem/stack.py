@@ -26,7 +26,7 @@ __all__ = ["ModemStack", "Spawn"]
 _BUS, _POLKIT, _PROXY, _MANAGER = "dbus-daemon", "polkit", "mbim-proxy", "ModemManager"
 _START_SECONDS = 10.0
 _MODEM_SECONDS = 45.0
-"""Without a SIM, ModemManager asks for it for 14 s before it shows the modem; the rest is for slow machines."""
+"""Without a SIM, ModemManager asks for it for some 15 s before it shows the modem; the rest is for slow machines."""
 _STOP_SECONDS = 10.0
 _RSSI_STEPS = 31  # MBIM 10.5.11: ModemManager shows 0 to 31 as 0 to 100 per cent
 
@@ -195,7 +195,7 @@ class ModemStack:
             await self._daemons.within(_MODEM_SECONDS, _MANAGER, gone, f"still shows a modem at {usb.control_port}")
 
     async def plug(self, index: int = 0) -> None:
-        """Put the modem in again; returns when ModemManager shows it, after some three seconds."""
+        """Put the modem in again; returns when ModemManager shows it, after 2.5 s (1.20) or 4 s (1.24)."""
         usb, modem = self._at(index)
         modem.plug()
         if self._daemons.running(_MANAGER):
@@ -217,7 +217,7 @@ class ModemStack:
         await self.plug(index)
 
     async def remove_sim(self, index: int = 0) -> None:
-        """Pull the SIM out; returns when ModemManager shows the modem without, which takes it 14 s."""
+        """Pull the SIM out; returns when ModemManager shows the modem without, which takes it some 15 s."""
         await self._swap_sim(index, inserted=False)
 
     async def insert_sim(self, index: int = 0) -> None:
