@@ -224,7 +224,7 @@ class Link:
     @property
     def families(self) -> tuple[Family, ...]:
         """The address families that the link has an address of, IPv4 first."""
-        return tuple(f for f in (4, 6) if any(a.version == f for a in self.addresses))  # type: ignore[misc]
+        return tuple(f for f in (4, 6) if any(a.version == f for a in self.addresses))
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ class Parts:
         check_url: refuses a URL that no chain may begin with. Raises CheckError.
         open_chain: the HTTP exchange.
         code_expected: whether the chain must yield a code (v0.2).
+        settle: waits until the exchange's connections are closed at both ends; to be called when the answer is out, for
+            what ends before could leave the kernel to answer for it by another interface.
     """
 
     read_link: Callable[[Deadline], tuple[Modem | None, Link]]
@@ -65,6 +67,7 @@ class Parts:
     check_url: Callable[[str], object]
     open_chain: OpenChain
     code_expected: bool
+    settle: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import dataclasses
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from phonecheck import config
 from phonecheck.config import Settings
 from phonecheck.deadline import Deadline
 from phonecheck.errors import ConfigError, LinkError
+from phonecheck.link.closing import Closing
 from phonecheck.model import ChainEnd, Hop, IPAddress, Link, Modem, Path, PhoneNumber
 from phonecheck.verify import AppServer, Parts
 
@@ -91,16 +92,20 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
             hint="Give --server https://HOST, or set server.url in the configuration.",
         )
     token = config.read_secret("server-token", settings.server.token_file, "server.token_file") if with_server else None
+    closing = Closing()
     number = None if settings.phone.number == "sim" else PhoneNumber.parse(settings.phone.number)
     return Parts(
         read_link=lambda deadline: _read_link(settings, deadline),
         number=number,
         sim_number=_sim_number,
-        app_server=lambda link: _app_server(settings, token, link),
+        app_server=lambda link: _app_server(settings, token, link, closing),
         server_needs_link=settings.server.over == "modem",
         check_url=_check_url,
-        open_chain=lambda url, link, modem, deadline, on_hop: _open_chain(settings, url, link, modem, deadline, on_hop),
+        open_chain=lambda url, link, modem, deadline, on_hop: _open_chain(
+            settings, url, link, modem, deadline, on_hop, closing
+        ),
         code_expected=settings.server.protocol == "v0.2",
+        settle=closing.finish,
     )
 
 
@@ -148,7 +153,7 @@ def _prepare_exchange() -> ssl.SSLContext:
     return tls.first_context()
 
 
-def _backend(link: Link) -> Backend:
+def _backend(link: Link, closing: Closing) -> Backend:
     """The network of one exchange over a link."""
     from phonecheck.chain.backend import Backend
     from phonecheck.chain.redirects import refuse_address
@@ -157,18 +162,31 @@ def _backend(link: Link) -> Backend:
 
     sources = tuple(address.ip for address in link.addresses)
     elsewhere = path.networks_elsewhere(link.interface)
-    resolver = Resolver(link.interface, link.dns, families=link.families, sources=sources)
+    resolver = Resolver(
+        link.interface,
+        link.dns,
+        families=link.families,
+        sources=sources,
+        udp_socket=partial(bind.udp_socket, hold=closing.hold),
+        connect_tcp=partial(bind.connect_tcp, hold=closing.hold),
+    )
 
     def connect(address: IPAddress, port: int, seconds: float) -> tuple[socket.socket, Path]:
         # A route that is missing is an error at once, not three seconds of ARP.
         path.check_path(link, [address])
-        return bind.connect_tcp(link.interface, address, port, timeout=seconds, sources=sources)
+        return bind.connect_tcp(link.interface, address, port, timeout=seconds, sources=sources, hold=closing.hold)
 
     return Backend(resolver.resolve, connect, lambda address: refuse_address(address, elsewhere))
 
 
 def _open_chain(
-    settings: Settings, url: str, link: Link, modem: Modem | None, deadline: Deadline, on_hop: Callable[[Hop], None]
+    settings: Settings,
+    url: str,
+    link: Link,
+    modem: Modem | None,
+    deadline: Deadline,
+    on_hop: Callable[[Hop], None],
+    closing: Closing,
 ) -> ChainEnd:
     context = _prepare_exchange()
     from phonecheck.chain.headers import for_platform
@@ -177,7 +195,7 @@ def _open_chain(
 
     start = parse_check_url(url)
     chain = Chain(
-        _backend(link),
+        _backend(link, closing),
         context,
         limits=settings.chain,
         platform_headers=for_platform(str(uuid.uuid4()), modem.operator_code if modem else ""),
@@ -185,7 +203,11 @@ def _open_chain(
         on_hop=on_hop,
         redirect_url=settings.server.redirect_url,
     )
-    return chain.open(start)
+    try:
+        return chain.open(start)
+    finally:
+        # While the app server is asked for the result.
+        closing.begin()
 
 
 def _sim_number(modem: Modem | None) -> PhoneNumber:
@@ -195,7 +217,7 @@ def _sim_number(modem: Modem | None) -> PhoneNumber:
     return numbers[0]
 
 
-def _app_server(settings: Settings, token: Secret | None, link: Link | None) -> AppServer:
+def _app_server(settings: Settings, token: Secret | None, link: Link | None, closing: Closing) -> AppServer:
     from phonecheck.appserver.client import AppServer as Client
 
     if link is None:
@@ -203,5 +225,5 @@ def _app_server(settings: Settings, token: Secret | None, link: Link | None) -> 
     from phonecheck.appserver import tls
     from phonecheck.chain.transport import BoundTransport
 
-    transport = BoundTransport(_backend(link), tls.context(settings.server))
+    transport = BoundTransport(_backend(link, closing), tls.context(settings.server))
     return Client(settings.server, token, transport=transport)

@@ -88,7 +88,7 @@ def _read(kind: type, key: str, text: str) -> str | float | bool:
             raise ValueError(f"{key} takes yes or no")
         return text.lower() in ("true", "1", "yes")
     try:
-        return text if kind is str else kind(text)  # type: ignore[no-any-return]
+        return text if kind is str else kind(text)
     except ValueError:
         raise ValueError(f"{key} takes a number") from None
 

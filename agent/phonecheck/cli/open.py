@@ -42,6 +42,10 @@ def command(
         deadline = Deadline(settings.chain.timeout)
         steps = Steps(("modem", "chain"), quiet=as_json)
         target = sys.stdin.readline().strip() if url == "-" else url
-        return answer(open_url(wire(settings, with_server=False), target, deadline, steps), as_json=as_json)
+        parts = wire(settings, with_server=False)
+        try:
+            return answer(open_url(parts, target, deadline, steps), as_json=as_json)
+        finally:
+            parts.settle()
 
     return guarded(work, lambda error: fail(error, as_json=as_json))

@@ -32,7 +32,9 @@ def _verdict(outcome: Outcome) -> str:
     if outcome.word == "opened":
         return f"{paint('OPENED', fg='green', bold=True)}  The chain came to its end with HTTP {outcome.http_status}."
     code = outcome.error.code if outcome.error else "unknown"
-    what = f"Whether this device holds {number} could not be found out" if outcome.number else "The chain did not end well"
+    what = (
+        f"Whether this device holds {number} could not be found out" if outcome.number else "The chain did not end well"
+    )
     return f"{paint('INCONCLUSIVE', fg='yellow', bold=True)}  {what}: {code}."
 
 

@@ -54,6 +54,10 @@ def command(
         settings = load(config, choice)
         deadline = Deadline(settings.chain.timeout)
         steps = Steps(("modem", "check", "chain", "result"), quiet=as_json)
-        return answer(verify(wire(settings, with_server=True), deadline, steps), as_json=as_json)
+        parts = wire(settings, with_server=True)
+        try:
+            return answer(verify(parts, deadline, steps), as_json=as_json)
+        finally:
+            parts.settle()
 
     return guarded(work, lambda error: fail(error, as_json=as_json))

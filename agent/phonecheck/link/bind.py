@@ -55,7 +55,13 @@ def _nobody(sock: socket.socket) -> None:
 
 
 def connect_tcp(
-    interface: str, peer: IPAddress, port: int, *, timeout: float, sources: Collection[IPAddress] = (), hold: Hold = _nobody
+    interface: str,
+    peer: IPAddress,
+    port: int,
+    *,
+    timeout: float,
+    sources: Collection[IPAddress] = (),
+    hold: Hold = _nobody,
 ) -> tuple[socket.socket, Path]:
     """Connect over the interface and prove it. The socket keeps ``timeout`` (seconds) and has TCP_NODELAY set.
 

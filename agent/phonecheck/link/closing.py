@@ -8,8 +8,8 @@ and an answer that was cut off gave 52 of them at 60 ms.
 
 So each socket is held open here by a second descriptor from before its first packet, whoever closes the first. At the end
 of the exchange our side of every connection is closed (FIN), and what still comes is taken in, until the peers have
-closed theirs. A peer that sends without end is not read: its window fills, it falls silent, and only then is it reset,
-by the socket, out of the right device.
+closed theirs. A peer that sends without end is not read: its window fills and it falls silent, but for a probe every now
+and then, 0.2 s and more apart; just after one, it is reset, by the socket, out of the right device.
 
 What is left: a peer that is silent for longer than we wait and then speaks, and a process that is killed. A policy rule
 for the link's address covers those as well, where the agent may set one.
@@ -17,16 +17,23 @@ for the link's address covers those as well, where the agent may set one.
 
 from __future__ import annotations
 
-import contextlib
+import array
+import fcntl
 import os
 import select
 import socket
+import struct
+import termios
 import threading
 import time
 
-WAIT_SECONDS = 1.0
+WAIT_SECONDS = 1.5
 """How long peers have to close; on a link with 60 ms round trips they take 60 to 120 ms."""
 _TAKEN_IN = 64 * 1024
+_QUIET_SECONDS = 0.1
+_LOOK_SECONDS = 0.005
+_SEGMENTS_IN = 140
+"""Where struct tcp_info (linux/tcp.h) has tcpi_segs_in: every segment that came, zero-window probes among them."""
 
 
 class Closing:
@@ -57,49 +64,77 @@ class Closing:
 
 
 def _close(sockets: list[socket.socket], until: float) -> None:
-    speaking: dict[int, tuple[socket.socket, int]] = {}
     poll = select.poll()
-    for sock in sockets:
-        if sock.type == socket.SOCK_STREAM and _said_goodbye(sock):
-            sock.setblocking(False)
-            speaking[sock.fileno()] = (sock, 0)
-            poll.register(sock, select.POLLIN)
-    while speaking:
-        left = until - time.monotonic()
-        if left <= 0:
-            break
-        for descriptor, _ in poll.poll(left * 1000):
-            sock, taken = speaking[descriptor]
-            size = _take_in(sock)
-            taken += size
-            if not size or taken > _TAKEN_IN:
-                poll.unregister(sock)
-                if size:
-                    # Silent soon, when its window is full; it keeps its place among those that are waited for.
-                    continue
+    speaking = {sock.fileno(): _Peer(sock) for sock in sockets if _said_goodbye(sock)}
+    for descriptor in speaking:
+        poll.register(descriptor, select.POLLIN)
+    while speaking and (left := until - time.monotonic()) > 0:
+        flooding = {descriptor: peer for descriptor, peer in speaking.items() if peer.floods}
+        for descriptor, _ in poll.poll((min(left, _LOOK_SECONDS) if flooding else left) * 1000):
+            peer = speaking[descriptor]
+            if not peer.take_in():
                 del speaking[descriptor]
-                continue
-            speaking[descriptor] = (sock, taken)
+                poll.unregister(descriptor)
+            elif peer.floods:
+                poll.unregister(descriptor)
+        for descriptor, peer in flooding.items():
+            if peer.has_just_probed():
+                peer.sock.close()
+                del speaking[descriptor]
     for sock in sockets:
         sock.close()
 
 
 def _said_goodbye(sock: socket.socket) -> bool:
+    """Close our side; whether there is another one to wait for."""
     try:
+        if sock.type != socket.SOCK_STREAM:
+            return False
         sock.getpeername()  # a connection that never came about is not waited for: it had its time
         sock.shutdown(socket.SHUT_WR)
+        sock.setblocking(False)
     except OSError:
         return False
     return True
 
 
-def _take_in(sock: socket.socket) -> int:
-    """Bytes read and dropped; 0 when the peer has closed, by FIN or reset."""
-    with contextlib.suppress(BlockingIOError):
+class _Peer:
+    """A connection whose other side has not closed yet."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._taken_in = 0
+        self._segments = self._unread = 0
+        self._last_segment = time.monotonic()
+
+    @property
+    def floods(self) -> bool:
+        """Whether it has said so much that it is not read any more."""
+        return self._taken_in > _TAKEN_IN
+
+    def take_in(self) -> bool:
+        """Read and drop; false when the peer has closed, by FIN or reset."""
         try:
-            return len(sock.recv(16384))
+            size = len(self.sock.recv(16384))
         except BlockingIOError:
-            raise
+            return True
         except OSError:
-            return 0
-    return 1
+            return False
+        self._taken_in += size
+        return size > 0
+
+    def has_just_probed(self) -> bool:
+        """Whether a segment without data came in right now, after a silence: nothing else of it is on its way then."""
+        info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SEGMENTS_IN + 4)
+        (segments,) = struct.unpack_from("=I", info, _SEGMENTS_IN)
+        if segments == self._segments:
+            return False
+        now, unread = time.monotonic(), self._count_unread()
+        probed = unread == self._unread and now - self._last_segment > _QUIET_SECONDS
+        self._segments, self._unread, self._last_segment = segments, unread, now
+        return probed
+
+    def _count_unread(self) -> int:
+        size = array.array("i", [0])
+        fcntl.ioctl(self.sock, termios.FIONREAD, size)
+        return size[0]

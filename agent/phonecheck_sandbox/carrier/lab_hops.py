@@ -59,6 +59,8 @@ async def answer(request: LabRequest, writer: asyncio.StreamWriter, reader: asyn
         # Until the client gives up.
         await reader.read()
         return False
+    if request.path == "/endless-body":
+        return await _endless_body(writer, reader)
     first = "/" + request.path.split("/")[1]
     hop = _echo if request.path.endswith("/echo") else _HOPS.get(request.path) or _HOPS.get(first + "/")
     return await (hop or _not_found)(request, writer)
@@ -230,11 +232,13 @@ async def _oversize(_request: LabRequest, writer: asyncio.StreamWriter) -> bool:
     return True
 
 
-async def _endless_body(_request: LabRequest, writer: asyncio.StreamWriter) -> bool:
+async def _endless_body(writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
-    while True:
+    # Until the client's end: after that a TLS transport takes every write, waits for none, and this loop would spin.
+    while not reader.at_eof():
         writer.write(b" " * 4096)
         await writer.drain()
+    return False
 
 
 @functools.cache
@@ -292,7 +296,6 @@ _HOPS: dict[str, _Hop] = {
     "/drip": _drip,
     "/split": _split,
     "/oversize": _oversize,
-    "/endless-body": _endless_body,
     "/gzip-bomb": _gzip_bomb,
     "/header-flood": _header_flood,
     "/reset": _reset,
