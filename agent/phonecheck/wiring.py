@@ -10,7 +10,7 @@ from functools import cache, partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from phonecheck import config
+from phonecheck import config, credentials
 from phonecheck.config import Settings
 from phonecheck.deadline import Deadline
 from phonecheck.errors import ConfigError, LinkError
@@ -91,7 +91,7 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
             "No app server is configured.",
             hint="Give --server https://HOST, or set server.url in the configuration.",
         )
-    token = config.read_secret("server-token", settings.server.token_file, "server.token_file") if with_server else None
+    token = _token(settings) if with_server else None
     closing = Closing()
     number = None if settings.phone.number == "sim" else PhoneNumber.parse(settings.phone.number)
     return Parts(
@@ -107,6 +107,12 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
         code_expected=settings.server.protocol == "v0.2",
         settle=closing.finish,
     )
+
+
+def _token(settings: Settings) -> Secret | None:
+    if settings.server.client_key is not None:
+        credentials.require_private(settings.server.client_key, "server.client_key")
+    return credentials.read_secret("server-token", settings.server.token_file, "server.token_file")
 
 
 def _read_link(settings: Settings, deadline: Deadline) -> tuple[Modem | None, Link]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from phonecheck.config import read_secret
+from phonecheck.credentials import read_secret
 from phonecheck.errors import ConfigError
 from phonecheck.redact import Secret
 from phonecheck_server.devices import Devices

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "model": {"errors", "redact"},
     "deadline": {"errors"},
     "config": {"errors", "model", "redact"},
+    "credentials": {"errors", "redact"},
     "document": FOUNDATION,
     # The flow knows the order of the steps and nothing of how a step is done.
     "verify": FOUNDATION,
@@ -27,7 +28,7 @@ MAY_IMPORT = {
     "link": FOUNDATION,
     "chain": FOUNDATION,
     "appserver": FOUNDATION,
-    "wiring": FOUNDATION | {"verify", "modem", "link", "chain", "appserver"},
+    "wiring": FOUNDATION | {"credentials", "verify", "modem", "link", "chain", "appserver"},
     "cli": FOUNDATION | {"verify", "wiring", "document"},
 }
 ONLY_IN = {

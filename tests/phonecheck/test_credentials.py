@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from phonecheck.config import read_secret
+from phonecheck.credentials import read_secret, require_private
 from phonecheck.errors import ConfigError
 
 TOKEN = "device-token-1"
@@ -98,3 +98,14 @@ def test_a_credential_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypat
     (tmp_path / "elsewhere" / "server-token").symlink_to("/nonexistent")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "elsewhere"))
     assert failure(None).code == "missing-credential"
+
+
+def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    key = tmp_path / "device.key"
+    key.write_text("-----BEGIN PRIVATE KEY-----")
+    key.chmod(0o640)
+    with pytest.raises(ConfigError) as caught:
+        require_private(key, "server.client_key")
+    assert caught.value.code == "unsafe-file-mode"
+    key.chmod(0o600)
+    require_private(key, "server.client_key")

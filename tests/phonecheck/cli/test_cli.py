@@ -56,9 +56,9 @@ def config(tmp_path: Path, text: str) -> str:
         (["verify", "--server", "app.example"], 3, "bad-setting"),
         (["verify", "--server", "http://app.example"], 3, "bad-setting"),
         (["verify", "--server", "https://user@app.example"], 3, "bad-setting"),
-        (["verify", "--server", "https://app.example", "--dns", "ns1"], 3, "bad-setting"),
+        (["verify", "--server", "https://127.0.0.1:9", "--dns", "ns1"], 3, "bad-setting"),
         (["verify", "--config", "/nonexistent/agent.toml"], 3, "bad-setting"),
-        (["verify", "--server", "https://app.example"], 4, "modem-manager-unavailable"),
+        (["verify", "--server", "https://127.0.0.1:9"], 4, "modem-manager-unavailable"),
         (["modem", "list"], 4, "modem-manager-unavailable"),
         (["modem", "show"], 4, "modem-manager-unavailable"),
         (["open", "ftp://api.platform.example/c"], 6, "bad-check-url"),
@@ -113,7 +113,7 @@ def test_a_token_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_json_is_one_object_on_failures_too() -> None:
-    done = phonecheck("verify", "447700900123", "--server", "https://app.example", "--json")
+    done = phonecheck("verify", "447700900123", "--server", "https://127.0.0.1:9", "--json")
     answer = json.loads(done.stdout)
     assert done.returncode == 4
     assert (answer["schema"], answer["outcome"], answer["match"]) == (1, "inconclusive", None)
@@ -124,7 +124,7 @@ def test_json_is_one_object_on_failures_too() -> None:
 
 
 def test_the_number_can_come_from_standard_input() -> None:
-    done = phonecheck("verify", "-", "--server", "https://app.example", "--json", stdin="+447700900123\n")
+    done = phonecheck("verify", "-", "--server", "https://127.0.0.1:9", "--json", stdin="+447700900123\n")
     assert json.loads(done.stdout)["phone_number"] == "…0123"
 
 
@@ -183,7 +183,7 @@ def test_steps_fill_in_on_a_terminal_and_colour_obeys_no_color() -> None:
     def on_a_terminal(**env: str) -> str:
         leader, follower = pty.openpty()
         child = subprocess.Popen(
-            [sys.executable, "-m", "phonecheck", "verify", "447700900123", "--server", "https://app.example"],
+            [sys.executable, "-m", "phonecheck", "verify", "447700900123", "--server", "https://127.0.0.1:9"],
             stdout=follower,
             stderr=follower,
             env=os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent/bus", "TERM": "xterm", **env},
@@ -213,5 +213,5 @@ def test_steps_fill_in_on_a_terminal_and_colour_obeys_no_color() -> None:
 
 
 def test_verbose_logs_to_stderr_and_never_to_stdout() -> None:
-    done = phonecheck("verify", "447700900123", "--server", "https://app.example", "--json", "-v")
+    done = phonecheck("verify", "447700900123", "--server", "https://127.0.0.1:9", "--json", "-v")
     json.loads(done.stdout)
