@@ -46,8 +46,8 @@ class Parts:
     """What the flow is made of; wiring.py puts the real ones together, tests hand in fakes.
 
     Attributes:
-        read_link: finds the modem and its link, and proves that the kernel can take the exchange there. The modem is
-            None for an interface that ModemManager does not manage. Raises ModemError, LinkError.
+        read_modem: finds the modem; None for an interface that ModemManager does not manage. Raises ModemError.
+        find_link: its link, proven to be one that the kernel can take the exchange over. Raises ModemError, LinkError.
         number: the number that was asked for, or None for the SIM's own.
         sim_number: the SIM's own number. Raises ConfigError.
         app_server: its client; given the link where it is reached over the link, else None.
@@ -59,7 +59,8 @@ class Parts:
             what ends before could leave the kernel to answer for it by another interface.
     """
 
-    read_link: Callable[[Deadline], tuple[Modem | None, Link]]
+    read_modem: Callable[[Deadline], Modem | None]
+    find_link: Callable[[Modem | None], Link]
     number: PhoneNumber | None
     sim_number: Callable[[Modem | None], PhoneNumber]
     app_server: Callable[[Link | None], AppServer]
@@ -137,7 +138,8 @@ def _prepare(parts: Parts, story: _Story, deadline: Deadline, progress: Progress
 
 def _read_link(parts: Parts, story: _Story, deadline: Deadline, progress: Progress) -> None:
     with _step("modem", progress) as done:
-        story.modem, story.link = parts.read_link(deadline)
+        story.modem = parts.read_modem(deadline)
+        story.link = parts.find_link(story.modem)
         done(_describe(story.modem, story.link))
 
 

@@ -95,7 +95,8 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
     closing = Closing()
     number = None if settings.phone.number == "sim" else PhoneNumber.parse(settings.phone.number)
     return Parts(
-        read_link=lambda deadline: _read_link(settings, deadline),
+        read_modem=lambda deadline: _read_modem(settings, deadline),
+        find_link=lambda modem: _find_link(settings, modem),
         number=number,
         sim_number=_sim_number,
         app_server=lambda link: _app_server(settings, token, link, closing),
@@ -115,22 +116,28 @@ def _token(settings: Settings) -> Secret | None:
     return credentials.read_secret("server-token", settings.server.token_file, "server.token_file")
 
 
-def _read_link(settings: Settings, deadline: Deadline) -> tuple[Modem | None, Link]:
+def _read_modem(settings: Settings, deadline: Deadline) -> Modem | None:
+    if settings.link.interface is not None:
+        return None
+    with modem_manager() as manager:
+        return manager.find(settings.modem.id, deadline)
+
+
+def _find_link(settings: Settings, modem: Modem | None) -> Link:
     from phonecheck.link import path
     from phonecheck.modem.ready import link_of
 
     choice = settings.link
-    if choice.interface is not None:
-        modem, link = None, path.link_from_kernel(choice.interface, choice.dns)
-    else:
-        with modem_manager() as manager:
-            modem = manager.find(settings.modem.id, deadline)
-        link = link_of(modem, choice.dns, choice.family)
+    link = (
+        path.link_from_kernel(choice.interface or "", choice.dns)
+        if modem is None
+        else link_of(modem, choice.dns, choice.family)
+    )
     link = _of_one_family(path.usable(link), choice.family)
     path.check_path(link, link.dns)
     # While the app server still creates the check: what the exchange needs takes 0.2 s to import.
     _prepare_exchange()
-    return modem, link
+    return link
 
 
 def _of_one_family(link: Link, family: str) -> Link:

@@ -87,7 +87,9 @@ def shell(**options: Any) -> None:
 
 
 @main.command()
-@click.option("--rtt", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="MS", help="Of the radio.")
+@click.option(
+    "--rtt", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="MS", help="Of the radio."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def demo(rtt: float, as_json: bool) -> None:
     """Verify a SIM end to end, step by step, and prove by which interface it went.

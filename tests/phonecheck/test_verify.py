@@ -63,7 +63,8 @@ class World:
         self.clock = Clock()
         self.end = end
         self.parts = Parts(
-            read_link=self.read_link,
+            read_modem=self.read_modem,
+            find_link=lambda modem: LINK,
             number=NUMBER,
             sim_number=lambda modem: modem.own_numbers[0] if modem else NUMBER,
             app_server=self.app_server,
@@ -77,9 +78,9 @@ class World:
         self.calls.append(("server over", link.interface if link else None))
         return self.server
 
-    def read_link(self, deadline: Deadline) -> tuple[Modem | None, Link]:
+    def read_modem(self, deadline: Deadline) -> Modem | None:
         self.calls.append("modem")
-        return MODEM, LINK
+        return MODEM
 
     def open_chain(
         self, url: str, link: Link, modem: Modem | None, deadline: Deadline, on_hop: Callable[[Hop], None]
@@ -117,12 +118,12 @@ def test_the_modem_is_read_while_the_app_server_creates_the_check() -> None:
     both = threading.Barrier(2, timeout=5)
     world = World(on_create=lambda: both.wait() and None)
 
-    def read_link(deadline: Deadline) -> tuple[Modem, Link]:
+    def read_modem(deadline: Deadline) -> Modem:
         both.wait()
-        return MODEM, LINK
+        return MODEM
 
     # Either alone would wait for the other until the barrier breaks.
-    assert world.run(read_link=read_link).word == "match"
+    assert world.run(read_modem=read_modem).word == "match"
 
 
 def test_without_a_number_the_sims_own_is_read_first() -> None:
@@ -149,11 +150,16 @@ def test_a_modem_that_cannot_be_used_ends_the_command_without_waiting_for_the_ap
     never = threading.Event()
     world = World(on_create=lambda: never.wait(5) and None)
     error = BearerError("not-connected", "It is not.")
-    outcome = world.run(read_link=raising(error))
+    outcome = world.run(read_modem=raising(error))
     assert not never.is_set()
     assert (outcome.word, outcome.match, outcome.error) == ("inconclusive", None, error)
     assert not any(isinstance(call, tuple) and call[0] == "open" for call in world.calls)
     never.set()
+
+
+def test_a_modem_without_a_link_is_evidence_all_the_same() -> None:
+    outcome = World().run(find_link=raising(BearerError("not-connected", "It is not.")))
+    assert (outcome.modem, outcome.link) == (MODEM, None)
 
 
 def test_an_app_server_that_fails_spends_no_check() -> None:

@@ -20,7 +20,7 @@ import httpcore
 
 from phonecheck.chain import tls
 from phonecheck.deadline import Deadline
-from phonecheck.errors import CheckError, ExitStatus, LinkError
+from phonecheck.errors import AgentError, CheckError, ExitStatus, LinkError
 from phonecheck.model import Family, IPAddress, Path, Timings
 
 
@@ -120,7 +120,12 @@ class Backend(httpcore.NetworkBackend):
             LinkError: from resolver or socket. CheckError: hop-refused, hop-timeout, operator-error.
         """
         record = self._current()
-        resolution = self._resolve(host, record.hop)
+        started = time.monotonic()
+        try:
+            resolution = self._resolve(host, record.hop)
+        except AgentError:
+            record.dns = (time.monotonic() - started) * 1000
+            raise
         record.dns, record.dns_server = resolution.ms, resolution.server
         addresses = self._allowed(host, resolution.addresses)
         sock, path = self._dial(host, addresses, port, record)
@@ -153,12 +158,11 @@ class Backend(httpcore.NetworkBackend):
             seconds = record.left(f"connecting to {host}") / (len(addresses) - n)
             try:
                 sock, record.path = self._connect(address, port, seconds)
-            except LinkError:
-                raise
             except OSError as error:
                 failure = error
                 continue
-            record.connect = (time.monotonic() - started) * 1000
+            finally:
+                record.connect = (time.monotonic() - started) * 1000
             return sock, record.path
         if isinstance(failure, TimeoutError):
             record.left(f"connecting to {host}")
