@@ -103,9 +103,8 @@ def _verify(demo: Demo, part: int, number: str, question: str, outcome: str, sta
     demo.say(f"   $ {shlex.join(command)}")
     done = _run(command)
     if demo.quiet:
-        answer = json.loads(done.stdout)
-        demo.evidence[outcome] = answer
-        bound = {hop["bound_to"] for hop in answer["hops"]} == {"wwan0"}
+        answer = demo.evidence[outcome] = _object(done.stdout)
+        bound = {hop["bound_to"] for hop in answer.get("hops", [])} == {"wwan0"}
     else:
         _indent(f"{done.stderr}\n{done.stdout}")
         bound = "all bound to wwan0" in done.stdout
@@ -122,12 +121,11 @@ def _over_lan(demo: Demo) -> None:
         # The token through curl's standard input: a command line is everybody's to read.
         stdin=f'header = "Authorization: Bearer {token}"\n',
     )  # fmt: skip
-    check_url = json.loads(created.stdout)["check_url"]
+    check_url = _object(created.stdout).get("check_url", "")
     demo.say("   $ curl -L CHECK_URL")
     done = _run(["curl", "-sS", "-L", "-m", "10", "-w", "\n%{http_code}", check_url])
     body, _, status = done.stdout.rpartition("\n")
-    problem = json.loads(body or "{}")
-    word = str(problem.get("type", "")).rpartition("#")[2]
+    word = str(_object(body).get("type", "")).rpartition("#")[2]
     demo.say(
         f"   HTTP {status}, {word}: the request came from the LAN's address, and the platform cannot see whose SIM it is."
     )
@@ -158,6 +156,15 @@ def _prove(demo: Demo, agent: dict[str, dict[str, int]], both: dict[str, dict[st
     )
     if demo.held:
         demo.say("\n   The chain and its DNS went by wwan0 alone; the app server by the device's normal route.")
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object; what is none is empty, and a claim will miss what should be in it."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _count(*, reset: bool = False) -> dict[str, dict[str, int]]:

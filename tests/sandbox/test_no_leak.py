@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -86,6 +87,17 @@ def test_without_an_app_server_nothing_at_all_leaves_by_the_lan(
 ) -> None:
     device.set(**conditions)
     device.open(url, "--timeout", "3")
+    packets = device.packets()
+    assert not any(packets["lan0"].values()), packets["lan0"]
+
+
+@pytest.mark.parametrize("path", ["/oversize", "/endless-body", "/header-flood", "/hang", "/reset", "/close", "/json"])
+def test_nor_does_the_kernel_answer_by_the_lan_for_a_connection_that_was_given_up(device: Any, path: str) -> None:
+    """At 60 ms, much is on its way when the agent has heard enough; a socket closed then left 52 resets by lan0."""
+    device.set(radio_rtt=60)
+    device.open(f"{LAB}{path}", "--timeout", "3")
+    # What is still on its way to the device has arrived after one more round trip.
+    time.sleep(0.2)
     packets = device.packets()
     assert not any(packets["lan0"].values()), packets["lan0"]
 

@@ -37,9 +37,14 @@ _SEGMENTS_IN = 140
 
 
 class Closing:
-    """Holds every socket of an exchange, and closes them together. Threads: hold from any, the rest from one."""
+    """Holds every socket of an exchange, and closes them together. Threads: hold from any, the rest from one.
 
-    def __init__(self) -> None:
+    Args:
+        wait: seconds that peers have to close.
+    """
+
+    def __init__(self, wait: float = WAIT_SECONDS) -> None:
+        self._wait = wait
         self._held: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
@@ -51,15 +56,15 @@ class Closing:
         """Take leave of the peers of all that is held, without waiting for them."""
         held, self._held = self._held, []
         if held:
-            thread = threading.Thread(target=_close, args=(held, time.monotonic() + WAIT_SECONDS), daemon=True)
+            thread = threading.Thread(target=_close, args=(held, time.monotonic() + self._wait), daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def finish(self) -> None:
-        """Wait until all is closed: at most :data:`WAIT_SECONDS`, mostly one round trip from :meth:`begin`."""
+        """Wait until all is closed: at most as long as peers have, mostly one round trip from :meth:`begin`."""
         self.begin()
         for thread in self._threads:
-            thread.join(WAIT_SECONDS + 0.5)
+            thread.join(self._wait + 0.5)
         self._threads.clear()
 
 

@@ -1,0 +1,96 @@
+"""The end of an exchange's sockets, on loopback: who closes first, and what is waited for."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from phonecheck.link.closing import Closing
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A connection over loopback: our side and the peer's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+        theirs.settimeout(5)
+        yield ours, theirs
+        ours.close()
+        theirs.close()
+
+
+def test_a_held_connection_outlives_whoever_closes_it(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    held = Closing()
+    held.hold(ours)
+    ours.close()
+    theirs.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        theirs.recv(1)
+    theirs.settimeout(5)
+    threading.Thread(target=held.finish).start()
+    assert theirs.recv(1) == b""
+
+
+def test_finish_waits_for_the_peer_and_takes_in_what_still_comes(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    held = Closing()
+    held.hold(ours)
+    ours.close()
+    waiting = threading.Thread(target=held.finish)
+    waiting.start()
+    assert theirs.recv(1) == b""
+    # A peer that had more to say is not reset for it.
+    theirs.sendall(b"late" * 1000)
+    assert waiting.is_alive()
+    theirs.shutdown(socket.SHUT_WR)
+    waiting.join(5)
+    assert not waiting.is_alive()
+    assert theirs.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+
+
+def test_a_peer_that_never_closes_is_left(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    held = Closing(wait=0.05)
+    held.hold(ours)
+    ours.close()
+    held.finish()
+    assert theirs.recv(1) == b""
+
+
+def test_a_peer_that_sends_without_end_is_reset_once_it_has_fallen_silent(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = pair
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    ended = threading.Event()
+
+    def flood() -> None:
+        try:
+            while True:
+                theirs.sendall(b"x" * 65536)
+        except OSError:
+            ended.set()
+
+    flooding = threading.Thread(target=flood, daemon=True)
+    flooding.start()
+    held = Closing()
+    held.hold(ours)
+    ours.close()
+    held.finish()
+    assert ended.wait(5)
+
+
+def test_what_never_connected_is_not_waited_for() -> None:
+    held = Closing(wait=60)
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(type=kind) as sock:
+            held.hold(sock)
+    waiting = threading.Thread(target=held.finish, daemon=True)
+    waiting.start()
+    waiting.join(5)
+    assert not waiting.is_alive()
