@@ -31,6 +31,9 @@ SECRETS = (
     secret.MARK,
 )
 
+PRIVATE = ("platform", "mno", "carrier-dns")
+"""Where the chain and its DNS lead."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
@@ -75,6 +78,7 @@ class Device:
         text = done.stdout + done.stderr
         assert "Traceback" not in text, text
         hold_against_secrets(text)
+        self.assert_no_leak()
         return Answer(done.returncode, done.stdout, done.stderr, json.loads(done.stdout))
 
     def verify(self, number: str = NUMBER, *words: object, env: dict[str, str] | None = None) -> Answer:
@@ -86,6 +90,11 @@ class Device:
     def set(self, **conditions: object) -> None:
         if conditions:
             self.box.ctl("set", *(f"{key}={value}" for key, value in conditions.items()))
+
+    def assert_no_leak(self) -> None:
+        """Nothing for the platform, the operator or its DNS has left by the LAN since the counters were at zero."""
+        lan0 = self.packets()["lan0"]
+        assert not any(lan0[to] for to in PRIVATE), lan0
 
     def packets(self, *, reset: bool = False) -> dict[str, dict[str, int]]:
         """Packets that left, by interface and destination."""
@@ -113,11 +122,13 @@ def shared_device() -> Iterator[Device]:
 
 
 @pytest.fixture
-def device(shared_device: Device) -> Device:
-    """The session's device, everything ordinary, the counters at zero."""
+def device(shared_device: Device) -> Iterator[Device]:
+    """The session's device, everything ordinary, the counters at zero; held to the promise when the test is over."""
     shared_device.box.ctl("reset")
     shared_device.packets(reset=True)
-    return shared_device
+    yield shared_device
+    # By now, what the kernel had to say for connections that were given up has been said.
+    shared_device.assert_no_leak()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -107,11 +108,42 @@ def test_what_a_hop_can_do(device: Any, settings: Any, path: str, code: str | No
     assert answer.code == code, answer.json["error"]
 
 
-def test_cookies_go_where_rfc_6265_says(device: Any) -> None:
-    """The lab answers with what it was sent, so the names are in the status line of its own making: by redirect paths."""
-    answer = device.open(f"{LAB}/cookies/set")
+@pytest.mark.parametrize(
+    ("place", "names"),
+    [
+        # /cookies/set sets lab_host, lab_default (path /cookies), lab_scoped (path /cookies/deep), lab_domain, lab_secure,
+        # and others that are foreign or expired. Longer paths come first, then the older cookie (RFC 6265, 5.4).
+        (f"{LAB}/cookies/expect", "lab_default=1,lab_host=1,lab_domain=1,lab_secure=1"),
+        (f"{LAB}/cookies/deep/expect", "lab_scoped=1,lab_default=1,lab_host=1,lab_domain=1,lab_secure=1"),
+        (f"{LAB}/cookies/deeper/expect", "lab_default=1,lab_host=1,lab_domain=1,lab_secure=1"),
+        (f"{LAB}/elsewhere/expect", "lab_host=1,lab_domain=1,lab_secure=1"),
+        (f"http://{world.LAB_HOST}/cookies/expect", "lab_default=1,lab_host=1,lab_domain=1"),
+        (f"https://{world.LAB_OTHER_HOST}/expect", "lab_domain=1"),
+    ],
+)
+def test_cookies_go_where_rfc_6265_says(device: Any, place: str, names: str) -> None:
+    to = quote(f"{place}?names={quote(names, safe='')}", safe="")
+    answer = device.open(f"{LAB}/cookies/set?to={to}")
+    assert answer.json["hops"][-1]["status"] == 204, answer.json["error"]
+
+
+def test_a_cookie_is_replaced_and_expired(device: Any) -> None:
+    expect = f"/elsewhere/expect?names={quote('lab_host=2,lab_domain=1,lab_secure=1', safe='')}"
+    answer = device.open(f"{LAB}/cookies/set?to={quote(f'/cookies/replace?to={quote(expect, safe=str())}', safe='')}")
+    assert answer.json["hops"][-1]["status"] == 204
+    expect = f"/elsewhere/expect?names={quote('lab_domain=1,lab_secure=1', safe='')}"
+    answer = device.open(f"{LAB}/cookies/set?to={quote(f'/cookies/expire?to={quote(expect, safe=str())}', safe='')}")
+    assert answer.json["hops"][-1]["status"] == 204
+
+
+def test_schemes_may_change_back_and_forth(device: Any) -> None:
+    plain = f"http://{world.LAB_HOST}"
+    to = f"{plain}/json"
+    for base in (LAB, plain, LAB):
+        to = f"{base}/location?to={quote(to, safe='')}"
+    answer = device.open(to)
+    assert [hop["cleartext"] for hop in answer.json["hops"]] == [False, True, False, True]
     assert answer.status == 0
-    assert [hop["status"] for hop in answer.json["hops"]] == [302, 200]
 
 
 def test_cleartext_is_recorded_and_can_be_refused(device: Any, settings: Any) -> None:

@@ -62,7 +62,13 @@ async def answer(request: LabRequest, writer: asyncio.StreamWriter, reader: asyn
     if request.path == "/endless-body":
         return await _endless_body(writer, reader)
     first = "/" + request.path.split("/")[1]
-    hop = _echo if request.path.endswith("/echo") else _HOPS.get(request.path) or _HOPS.get(first + "/")
+    hop = (
+        _echo
+        if request.path.endswith("/echo")
+        else _expect
+        if request.path.endswith("/expect")
+        else _HOPS.get(request.path) or _HOPS.get(first + "/")
+    )
     return await (hop or _not_found)(request, writer)
 
 
@@ -167,6 +173,13 @@ async def _cookies(request: LabRequest, writer: asyncio.StreamWriter) -> bool:
 
 async def _echo(request: LabRequest, writer: asyncio.StreamWriter) -> bool:
     return await _json(writer, {"cookies": [name for name, _ in request.cookies], "values": dict(request.cookies)})
+
+
+async def _expect(request: LabRequest, writer: asyncio.StreamWriter) -> bool:
+    """204 if the cookies that came are exactly those of ``names``, in that order; else 409 with those that came."""
+    came = [f"{name}={value}" for name, value in request.cookies]
+    wanted = [name for name in request.query.get("names", "").split(",") if name]
+    return await (_send(writer, 204) if came == wanted else _json(writer, {"cookies": came}, 409))
 
 
 async def _headers(request: LabRequest, writer: asyncio.StreamWriter) -> bool:
