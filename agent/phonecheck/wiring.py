@@ -162,7 +162,9 @@ def _prepare_exchange() -> ssl.SSLContext:
     import phonecheck.chain.run
     import phonecheck.link.resolve  # noqa: F401  imported for the time it takes
     from phonecheck.chain import tls
+    from phonecheck.link import question
 
+    question.load_codec()
     return tls.first_context()
 
 

@@ -1,6 +1,7 @@
 """DNS messages, without sockets: the question that is asked, and what an answer to it means (RFC 1035, RFC 6891).
 
-dnspython's codec does the reading. Its import takes 60 ms and is left until a name is asked for.
+dnspython's codec does the reading. Its import takes 10 to 60 ms: it is left until a name is asked for, or done ahead by
+:func:`load_codec`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,14 @@ class Answer:
     addresses: tuple[IPAddress, ...] = ()
     aliases: tuple[dns.name.Name, ...] = ()
     rcode: str = ""
+
+
+def load_codec() -> None:
+    """Import the codec now, and the records that answers hold, which it would import with the first answer."""
+    import dns.message
+    import dns.rdtypes.ANY.CNAME
+    import dns.rdtypes.IN.A
+    import dns.rdtypes.IN.AAAA  # noqa: F401  all for the time they take
 
 
 def absolute(host: str) -> dns.name.Name:

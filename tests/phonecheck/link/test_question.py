@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import dns.flags
 import dns.message
 import dns.name
@@ -175,3 +178,22 @@ def test_no_host_raises_anything_else(host):
         assert absolute(host).is_absolute()
     except AgentError as error:
         assert error.code == "name-not-found"  # noqa: PT017  either outcome is right
+
+
+ASK_AND_READ = """
+import sys
+from phonecheck.link import question
+question.load_codec()
+loaded = set(sys.modules)
+asked = question.Question(question.absolute("www.example"), 4, edns=False)
+head, name = b"\\x81\\x80" + b"\\0\\1" b"\\0\\2" + bytes(4), b"\\1a\\xc0\\x0c"
+alias = b"\\xc0\\x0c" b"\\0\\5" b"\\0\\1" + bytes(4) + b"\\0\\4" + name
+address = name + b"\\0\\1" b"\\0\\1" + bytes(4) + b"\\0\\4" + bytes([192, 0, 2, 1])
+answer = asked.read(asked.wire[:2] + head + asked.wire[12:] + alias + address)
+print(answer.kind, len(answer.aliases), *(set(sys.modules) - loaded))
+"""
+
+
+def test_a_loaded_codec_has_nothing_left_to_import_while_a_hop_waits():
+    done = subprocess.run([sys.executable, "-c", ASK_AND_READ], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "addresses 1\n"
