@@ -5,18 +5,16 @@ read the modem ∥ [app server] create the check → open the check URL over the
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
+from phonecheck.aside import Aside
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, CheckError, DeadlineExceeded, ServerError
 from phonecheck.model import ChainEnd, Check, Hop, Link, Modem, Outcome, OutcomeWord, PhoneNumber
-
-T = TypeVar("T")
 
 Step = Literal["modem", "check", "chain", "result"]
 State = Literal["started", "done", "failed"]
@@ -130,7 +128,7 @@ def _prepare(parts: Parts, story: _Story, deadline: Deadline, progress: Progress
         server = parts.app_server(story.link if parts.server_needs_link else None)
         return server, *_create(parts, server, story, number, deadline, progress)
     number, server = parts.number, parts.app_server(None)
-    creating = _Aside(lambda: _create(parts, server, story, number, deadline, progress))
+    creating = Aside(lambda: _create(parts, server, story, number, deadline, progress), "create")
     # A modem that cannot be used ends the command at once; the check being created then runs out unused.
     _read_link(parts, story, deadline, progress)
     return server, *creating.result()
@@ -211,27 +209,3 @@ def _describe(modem: Modem | None, link: Link) -> str:
         return link.interface
     facts = [modem.operator_name or modem.operator_code, "/".join(modem.technologies), link.interface]
     return ", ".join(fact for fact in facts if fact)
-
-
-class _Aside(Generic[T]):
-    """A call in a thread of its own. A daemon: whoever leaves early must not wait for a server that hangs."""
-
-    def __init__(self, call: Callable[[], T]) -> None:
-        self._call = call
-        self._value: T | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._value = self._call()
-        except BaseException as error:  # noqa: BLE001  carried over to the thread that asks for the result
-            self._error = error
-
-    def result(self) -> T:
-        """Wait for the call, which keeps to its own deadline, and return or raise what it did."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._value  # type: ignore[return-value]

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 AGENT = Path(__file__).parents[2] / "agent"
-FOUNDATION = {"phonecheck", "errors", "model", "redact", "config", "deadline"}
+FOUNDATION = {"phonecheck", "errors", "model", "redact", "config", "deadline", "aside"}
 MAY_IMPORT = {
+    "aside": set(),
     "errors": set(),
     "redact": set(),
     "model": {"errors", "redact"},

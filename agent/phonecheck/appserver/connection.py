@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-import queue
-import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from phonecheck import __version__
 from phonecheck.appserver import faults, tls
 from phonecheck.appserver.answers import Answer, retry_after
+from phonecheck.aside import Aside
 from phonecheck.config import Server, server_url
 from phonecheck.deadline import Deadline
 from phonecheck.errors import CheckError, ConfigError, ServerError
@@ -25,8 +24,6 @@ from phonecheck.redact import Secret
 
 if TYPE_CHECKING:
     import httpx
-
-T = TypeVar("T")
 
 BODY_CAP = 64 * 1024
 """Bytes of an answer; it has no reason to be larger than one kilobyte."""
@@ -75,9 +72,13 @@ class Connection:
         started = time.monotonic()
         status = "no answer"
         try:
-            answer = _by(limit, lambda: self._send(method, path, body, limit))
+            # httpx's time-outs do not bound a request: they count anew with each byte, and the C library's name lookup,
+            # which takes none at all, hangs for half a minute where the name server is silent. httpx's own, which closes
+            # the connection, comes first where it can.
+            sending = Aside(lambda: self._send(method, path, body, limit), "appserver")
+            answer = sending.result(limit.remaining() + _GRACE_SECONDS)
             status = str(answer.status)
-        except _TooLateError:
+        except TimeoutError:
             raise ServerError("server-unreachable", "The app server did not answer in time.") from None
         except CheckError as error:
             # Of a transport that was handed in, which speaks of hops; here the app server is what cannot be reached.
@@ -162,34 +163,5 @@ def _read(response: httpx.Response, limit: Deadline) -> bytes:
         if len(content) > BODY_CAP:
             raise ServerError("protocol-mismatch", f"The app server's answer is longer than {BODY_CAP} bytes.")
         if limit.expired:
-            raise _TooLateError
+            raise TimeoutError
     return bytes(content)
-
-
-class _TooLateError(Exception):
-    """The limit of one request passed."""
-
-
-def _by(limit: Deadline, work: Callable[[], T]) -> T:
-    """Do the work in a thread, and leave it there when the limit passes.
-
-    httpx's time-outs do not bound a request: they count anew with each byte, and the C library's name lookup, which
-    takes no time-out at all, hangs for half a minute where the name server is silent, deaf to Ctrl-C too.
-    """
-    done: queue.SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put((work(), None))
-        except BaseException as error:  # noqa: BLE001  carried over to the thread that waits
-            done.put((None, error))
-
-    threading.Thread(target=run, name="appserver", daemon=True).start()
-    try:
-        # httpx's own time-out, which closes the connection, comes first where it can.
-        value, error = done.get(timeout=limit.remaining() + _GRACE_SECONDS)
-    except queue.Empty:
-        raise _TooLateError from None
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]  # without an error there is a value

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-import queue
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from phonecheck.aside import Aside
 from phonecheck.deadline import Deadline
 from phonecheck.errors import ModemError
 from phonecheck.modem import faults, names
@@ -106,7 +106,7 @@ class ModemBus:
             return unpacked
 
         try:
-            return _aside(ask, timeout + _SPARE)
+            return Aside(ask, "dbus").result(timeout + _SPARE)
         except TimeoutError:
             raise faults.late(timeout) from None
         except glib.Error as error:
@@ -141,7 +141,7 @@ class ModemBus:
         gio, glib = _gi()
         if self._bus is None or self._bus.con.is_closed():
             try:
-                self._bus = _aside(lambda: _connect(gio, self._address), timeout)
+                self._bus = Aside(lambda: _connect(gio, self._address), "dbus").result(timeout)
             except TimeoutError:
                 raise faults.no_bus(f"it did not answer in {timeout:.3g} s") from None
             except glib.Error as error:
@@ -227,31 +227,3 @@ def _fault(error: Any, timeout: float) -> ModemError:
     if error.matches(gio.io_error_quark(), gio.IOErrorEnum.INVALID_ARGUMENT):
         return ModemError("modem-manager-unavailable", "What answered is not ModemManager as it is known here.")
     return faults.no_bus(error.message)
-
-
-def _aside(work: Callable[[], T], seconds: float) -> T:
-    """Do blocking work in a thread of its own.
-
-    A D-Bus call holds Python's signals until it returns, and a KeyboardInterrupt that comes then may be lost; and nothing
-    limits the time that connecting takes. Waiting on a queue is free of both. A thread that was given up ends by
-    itself, at its call's timeout.
-
-    Raises:
-        TimeoutError: not done in that time.
-    """
-    done: queue.SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put((work(), None))
-        except BaseException as error:  # noqa: BLE001  raised again where the result is awaited
-            done.put((None, error))
-
-    threading.Thread(target=run, name="phonecheck-dbus", daemon=True).start()
-    try:
-        value, error = done.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]
