@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from exchange import ByCurl, ByPhonecheck, Process, mmcli_and_curl, open_url, run, verify
+from exchange import ByCurl, ByPhonecheck, Device, Process, mmcli_and_curl, open_url, verify
 
 from phonecheck_sandbox.box import Box
 from phonecheck_sandbox.errors import SandboxError
@@ -83,7 +83,16 @@ class Row:
         return None if budget is None else all(m <= budget for m in self.medians if m is not None)
 
 
-def measure(runs: int, say: Callable[[str], None]) -> tuple[list[Round], list[Start]]:
+@dataclass(frozen=True)
+class Samples:
+    """All that was measured, and how many certificate authorities the device trusted."""
+
+    rounds: list[Round]
+    starts: list[Start]
+    authorities: int
+
+
+def measure(runs: int, say: Callable[[str], None]) -> Samples:
     """Everything, in one sandbox of its own.
 
     Raises:
@@ -91,32 +100,33 @@ def measure(runs: int, say: Callable[[str], None]) -> tuple[list[Round], list[St
     """
     rounds: list[Round] = []
     starts: list[Start] = []
-    with Box() as box, tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, Box() as box:
+        device = Device(box, Path(directory))
         empty = Path(directory) / "empty.py"
         empty.write_text(_EMPTY)
         # The first of each finds caches cold, here and at the servers, that are warm for all others.
-        mmcli_and_curl(box, verify(box))
+        mmcli_and_curl(device, verify(device))
         for n in range(1, runs + 1):
             say(f"round {n} of {runs}")
             for rtt in RTTS:
-                box.ctl("set", f"radio_rtt={rtt}")
-                verified = verify(box)
-                rounds.append(Round(rtt, verified, open_url(box), mmcli_and_curl(box, verified)))
-                starts.append(Start(run(box, "phonecheck", "--help"), run(box, sys.executable, empty, "--help")))
-    return rounds, starts
+                device.set_rtt(rtt)
+                verified = verify(device)
+                rounds.append(Round(rtt, verified, open_url(device), mmcli_and_curl(device, verified)))
+                starts.append(Start(device.run("phonecheck", "--help"), device.run(sys.executable, empty, "--help")))
+        return Samples(rounds, starts, device.authorities)
 
 
-def rows(rounds: list[Round], starts: list[Start]) -> list[Row]:
+def rows(samples: Samples) -> list[Row]:
     """The table. Ratios and differences are taken within a round, then their median."""
 
     def exchange(
         name: str, figure: Callable[[Round], float], unit: str = "ms", budget: float | None = None, least_rtt: int = 0
     ) -> Row:
-        columns = ([figure(r) for r in rounds if r.rtt == rtt >= least_rtt] for rtt in RTTS)
+        columns = ([figure(r) for r in samples.rounds if r.rtt == rtt >= least_rtt] for rtt in RTTS)
         return Row(name, unit, tuple(columns), budget)
 
     def start(name: str, figure: Callable[[Start], float], unit: str, budget: float | None = None) -> Row:
-        return Row(name, unit, ([figure(s) for s in starts], []), budget)
+        return Row(name, unit, ([figure(s) for s in samples.starts], []), budget)
 
     return [
         exchange("phonecheck verify, cold", lambda r: r.verify.process.ms),
@@ -150,15 +160,16 @@ def show(table: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def circumstances(rounds: list[Round], runs: int) -> dict[str, Any]:
+def circumstances(samples: Samples) -> dict[str, Any]:
     """What the figures hold for."""
     libraries = ("click", "httpx", "httpcore", "dnspython", "pydbus")
     return {
         "phonecheck": version("phonecheck"),
-        "runs": runs,
-        "round_trips": rounds[0].verify.round_trips,
+        "runs": len(samples.starts) // len(RTTS),
+        "round_trips": samples.rounds[0].verify.round_trips,
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION,
+        "authorities": samples.authorities,
         "libraries": {name: version(name) for name in libraries},
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpus": len(os.sched_getaffinity(0)),
@@ -172,7 +183,7 @@ def title(facts: dict[str, Any]) -> str:
             "phonecheck {phonecheck}: medians of {runs} runs; the chain makes {round_trips} round trips".format(
                 **facts
             ),
-            "{kernel}, {cpus} CPUs, Python {python}, {openssl}".format(**facts),
+            "{kernel}, {cpus} CPUs, Python {python}, {openssl}, {authorities} CAs".format(**facts),
             ", ".join(f"{name} {number}" for name, number in facts["libraries"].items()),
         )
     )
@@ -187,10 +198,10 @@ def main(runs: int, as_json: bool) -> None:
     A measurement, not a test: the exit status is 0 when a budget is not kept, too.
     """
     try:
-        rounds, starts = measure(runs, lambda words: click.echo(words, err=True))
+        samples = measure(runs, lambda words: click.echo(words, err=True))
     except (SandboxError, RuntimeError) as error:
         raise click.ClickException(str(error)) from None
-    table, facts = rows(rounds, starts), circumstances(rounds, runs)
+    table, facts = rows(samples), circumstances(samples)
     if as_json:
         lines = [
             {"name": r.name.strip(), "unit": r.unit, "budget": r.budget, "kept": r.kept}
