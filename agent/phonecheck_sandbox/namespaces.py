@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import shutil
 import socket
@@ -35,6 +36,7 @@ TUN = Path("/dev/net/tun")
 RESOLV_CONF = "/etc/resolv.conf"
 _NAMESPACES = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
 
+_LIBRARIES = ("jeepney", "pyroute2", "starlette", "trustme", "uvicorn")
 _TOOLS = {
     "ModemManager": "modemmanager",
     "dbus-daemon": "dbus",
@@ -59,16 +61,24 @@ def with_system_paths(path: str | None) -> str:
     return os.pathsep.join(known + [d for d in ("/usr/local/sbin", "/usr/sbin", "/sbin") if d not in known])
 
 
-def check_machine(path: str | None = None, tun: Path = TUN) -> None:
-    """See that the tools and the TUN device are there.
+def check_machine(path: str | None = None, tun: Path = TUN, libraries: Sequence[str] = _LIBRARIES) -> None:
+    """See that the tools, the libraries and the TUN device are there.
 
     Args:
         path: where to look for the tools; PATH and the directories of daemons by default.
         tun: the TUN device.
+        libraries: what the sandbox imports and the agent does not.
 
     Raises:
         SandboxError: the first thing that is missing, and the command that mends it.
     """
+    absent = [library for library in libraries if importlib.util.find_spec(library) is None]
+    if absent:
+        # A device installs the agent alone, and this command with it.
+        raise SandboxError(
+            f"The sandbox needs {' and '.join(absent)}, which this Python does not have.",
+            hint="Install its part: pip install 'phonecheck[sandbox]'",
+        )
     path = path or with_system_paths(os.environ.get("PATH"))
     missing = {tool: package for tool, package in _TOOLS.items() if not shutil.which(tool, path=path)}
     if missing:

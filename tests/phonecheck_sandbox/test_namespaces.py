@@ -63,3 +63,10 @@ def test_a_refusal_names_the_setting_that_is_its_cause(tmp_path: Path):
 
 def test_a_limit_that_is_reached_is_to_be_raised():
     assert "max_user_namespaces" in refused(OSError(errno.ENOSPC, "No space left on device"), []).hint
+
+
+def test_a_python_that_has_only_the_agent_is_told_what_to_install() -> None:
+    with pytest.raises(SandboxError) as caught:
+        namespaces.check_machine(libraries=("jeepney_is_not_here",))
+    assert "jeepney_is_not_here" in str(caught.value)
+    assert "phonecheck[sandbox]" in caught.value.hint

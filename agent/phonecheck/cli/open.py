@@ -44,7 +44,9 @@ def command(
         target = sys.stdin.readline().strip() if url == "-" else url
         parts = wire(settings, with_server=False)
         try:
-            return answer(open_url(parts, target, deadline, steps), as_json=as_json)
+            outcome = open_url(parts, target, deadline, steps)
+            steps.end()
+            return answer(outcome, as_json=as_json)
         finally:
             parts.settle()
 

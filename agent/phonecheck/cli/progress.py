@@ -39,6 +39,11 @@ class Steps:
                 mark = "ok" if state == "done" else "failed"
                 click.echo(f"{_TITLES[step]}: {mark}{f' ({words})' if words else ''}", err=True)
 
+    def end(self) -> None:
+        """Set the list apart from the answer that follows."""
+        if self._live:
+            click.echo(err=True)
+
     def _draw(self) -> None:
         paint = partial(style, sys.stderr)
         marks = {

@@ -56,7 +56,9 @@ def command(
         steps = Steps(("modem", "check", "chain", "result"), quiet=as_json)
         parts = wire(settings, with_server=True)
         try:
-            return answer(verify(parts, deadline, steps), as_json=as_json)
+            outcome = verify(parts, deadline, steps)
+            steps.end()
+            return answer(outcome, as_json=as_json)
         finally:
             parts.settle()
 
