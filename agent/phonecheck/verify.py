@@ -53,6 +53,7 @@ class Parts:
         check_url: refuses a URL that no chain may begin with. Raises CheckError.
         open_chain: the HTTP exchange.
         code_expected: whether the chain must yield a code (v0.2).
+        warm_up: does ahead what ``open_chain`` would begin with, while the app server creates the check.
         settle: waits until the exchange's connections are closed at both ends; to be called when the answer is out, for
             what ends before could leave the kernel to answer for it by another interface.
     """
@@ -66,6 +67,7 @@ class Parts:
     check_url: Callable[[str], object]
     open_chain: OpenChain
     code_expected: bool
+    warm_up: Callable[[], object] = lambda: None
     settle: Callable[[], None] = lambda: None
 
 
@@ -122,15 +124,16 @@ def open_url(parts: Parts, url: str, deadline: Deadline, progress: Progress) -> 
 
 def _prepare(parts: Parts, story: _Story, deadline: Deadline, progress: Progress) -> tuple[AppServer, Check, Deadline]:
     """Read the modem and create the check, side by side where neither needs the other."""
-    if parts.number is None or parts.server_needs_link:
+    modem_first = parts.number is None or parts.server_needs_link
+    if modem_first:
         _read_link(parts, story, deadline, progress)
-        number = story.number = parts.number or parts.sim_number(story.modem)
-        server = parts.app_server(story.link if parts.server_needs_link else None)
-        return server, *_create(parts, server, story, number, deadline, progress)
-    number, server = parts.number, parts.app_server(None)
+    number = story.number = parts.number or parts.sim_number(story.modem)
+    server = parts.app_server(story.link if parts.server_needs_link else None)
     creating = Aside(lambda: _create(parts, server, story, number, deadline, progress), "create")
-    # A modem that cannot be used ends the command at once; the check being created then runs out unused.
-    _read_link(parts, story, deadline, progress)
+    if not modem_first:
+        # A modem that cannot be used ends the command at once; the check being created then runs out unused.
+        _read_link(parts, story, deadline, progress)
+    parts.warm_up()
     return server, *creating.result()
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from ipaddress import IPv4Interface
 from typing import Any
 
+import pytest
+
 from phonecheck.deadline import Deadline
 from phonecheck.errors import BearerError, CheckError, ConfigError, DeadlineExceeded, ServerError
 from phonecheck.model import ChainEnd, Check, Hop, Link, Modem, Outcome, PhoneNumber
@@ -124,6 +126,13 @@ def test_the_modem_is_read_while_the_app_server_creates_the_check() -> None:
 
     # Either alone would wait for the other until the barrier breaks.
     assert world.run(read_modem=read_modem).word == "match"
+
+
+@pytest.mark.parametrize("changes", [{}, {"number": None}, {"server_needs_link": True}])
+def test_the_chain_is_warmed_up_while_the_app_server_creates_the_check(changes: dict[str, Any]) -> None:
+    both = threading.Barrier(2, timeout=5)
+    world = World(on_create=lambda: both.wait() and None)
+    assert world.run(warm_up=both.wait, **changes).word == "match"
 
 
 def test_without_a_number_the_sims_own_is_read_first() -> None:

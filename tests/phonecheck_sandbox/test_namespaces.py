@@ -67,6 +67,6 @@ def test_a_limit_that_is_reached_is_to_be_raised():
 
 def test_a_python_that_has_only_the_agent_is_told_what_to_install() -> None:
     with pytest.raises(SandboxError) as caught:
-        namespaces.check_machine(libraries=("jeepney_is_not_here",))
+        check_machine(libraries=("jeepney_is_not_here",))
     assert "jeepney_is_not_here" in str(caught.value)
     assert "phonecheck[sandbox]" in caught.value.hint
