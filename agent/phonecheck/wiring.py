@@ -158,7 +158,7 @@ def _check_url(url: str) -> None:
 
 @cache
 def _warm_up() -> ssl.SSLContext:
-    """What a chain takes before its first packet: 60 ms of imports, and 16 ms to read Debian's certificates."""
+    """What a chain needs before its first packet: 60 ms of imports, 16 ms of reading Debian's certificates (on a PC)."""
     import phonecheck.chain.run
     import phonecheck.link.resolve  # noqa: F401  imported for the time it takes
     from phonecheck.chain import tls
