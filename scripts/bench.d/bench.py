@@ -122,16 +122,16 @@ def rows(samples: Samples) -> list[Row]:
     def exchange(
         name: str, figure: Callable[[Round], float], unit: str = "ms", budget: float | None = None, least_rtt: int = 0
     ) -> Row:
-        columns = ([figure(r) for r in samples.rounds if r.rtt == rtt >= least_rtt] for rtt in RTTS)
+        columns = ([round(figure(r), 3) for r in samples.rounds if r.rtt == rtt >= least_rtt] for rtt in RTTS)
         return Row(name, unit, tuple(columns), budget)
 
     def start(name: str, figure: Callable[[Start], float], unit: str, budget: float | None = None) -> Row:
-        return Row(name, unit, ([figure(s) for s in samples.starts], []), budget)
+        return Row(name, unit, ([round(figure(s), 3) for s in samples.starts], []), budget)
 
     return [
         exchange("phonecheck verify, cold", lambda r: r.verify.process.ms),
         exchange("  beyond its network time", lambda r: r.verify.process.ms - r.network_ms, budget=300),
-        exchange("  peak memory", lambda r: r.verify.process.mib, "MiB"),
+        exchange("  peak memory of verify", lambda r: r.verify.process.mib, "MiB"),
         exchange("phonecheck open, cold", lambda r: r.open.process.ms),
         exchange("mmcli, names, curl -L", lambda r: r.curl.mmcli.ms + r.curl.names_ms + r.curl.curl.ms),
         exchange("  peak memory of curl", lambda r: r.curl.curl.mib, "MiB"),
@@ -143,20 +143,20 @@ def rows(samples: Samples) -> list[Row]:
         start("phonecheck --help", lambda s: s.help.ms, "ms"),
         start("an empty click program's --help", lambda s: s.empty.ms, "ms"),
         start("  phonecheck / empty", lambda s: s.help.ms / s.empty.ms, "x", 1.6),
-        start("  peak memory", lambda s: s.help.mib, "MiB"),
-        start("  peak memory of the empty one", lambda s: s.empty.mib, "MiB"),
+        start("  peak memory of --help", lambda s: s.help.mib, "MiB"),
+        start("  peak memory of the empty program", lambda s: s.empty.mib, "MiB"),
     ]
 
 
 def show(table: list[Row]) -> str:
     """The table as text."""
-    lines = [f"{'':<33}" + "".join(f"{f'{rtt} ms RTT':>12}" for rtt in RTTS) + f"{'budget':>12}"]
+    lines = [f"{'':<34}" + "".join(f"{f'{rtt} ms RTT':>12}" for rtt in RTTS) + f"{'budget':>12}"]
     for row in table:
         digits = 3 if row.unit == "x" else 1
         cells = ["" if m is None else f"{m:.{digits}f} {row.unit:<3}" for m in row.medians]
         budget = "" if row.budget is None else f"{row.budget:g} {row.unit:<3}"
         verdict = {None: "", True: "ok", False: "over"}[row.kept]
-        lines.append(f"{row.name:<33}{''.join(f'{cell:>12}' for cell in cells)}{budget:>12}  {verdict}".rstrip())
+        lines.append(f"{row.name:<34}{''.join(f'{cell:>12}' for cell in cells)}{budget:>12}  {verdict}".rstrip())
     return "\n".join(lines)
 
 
@@ -214,4 +214,4 @@ def main(runs: int, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="scripts/bench")
