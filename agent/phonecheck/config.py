@@ -20,6 +20,7 @@ from phonecheck.errors import ConfigError
 from phonecheck.model import IPAddress, PhoneNumber
 
 DEFAULT_FILE = Path("/etc/phonecheck/agent.toml")
+_LARGEST = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ def load(named: Path | None) -> Settings:
     """
     file = named or DEFAULT_FILE
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as opened:
+            raw = opened.read(_LARGEST + 1)
     except FileNotFoundError:
         if named is None:
             return Settings()
@@ -107,6 +109,8 @@ def load(named: Path | None) -> Settings:
         raise ConfigError(
             "bad-setting", f"The configuration file {file} cannot be read: {reason}.", hint=_NAMED
         ) from None
+    if len(raw) > _LARGEST:
+        raise ConfigError("bad-setting", f"{file} is larger than {_LARGEST // 1024} KiB.", hint=_NAMED)
     try:
         table = tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:

@@ -254,3 +254,8 @@ KEYS = st.sampled_from(["url", "protocol", "redirect_url", "number", "id", "dns"
 def test_any_document_is_settings_or_a_wrong_setting(table):
     with contextlib.suppress(ConfigError):
         assert isinstance(config.parse(table), Settings)
+
+
+def test_a_file_without_an_end_is_not_read_to_it():
+    with pytest.raises(ConfigError, match="larger than"):
+        config.load(Path("/dev/zero"))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
 from phonecheck import document
 from phonecheck.cli import picture
-from phonecheck.cli.console import print_error, print_json
+from phonecheck.cli.console import print_answer, print_error, print_json, say
 from phonecheck.errors import AgentError, ExitStatus
 from phonecheck.model import Outcome
 
@@ -18,11 +16,11 @@ def answer(outcome: Outcome, *, as_json: bool) -> int:
     if as_json:
         print_json(document.of_outcome(outcome))
     else:
-        click.echo(picture.of_outcome(outcome))
+        print_answer(picture.of_outcome(outcome))
     if outcome.error is None:
         return int(_STATUS[outcome.word])
     if not as_json:
-        click.echo(err=True)
+        say("")
         print_error(outcome.error)
     return int(outcome.error.exit_status)
 

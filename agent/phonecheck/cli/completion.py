@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from phonecheck.cli.console import print_answer
+
 
 @click.command("completion", short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -17,5 +19,5 @@ def command(shell: str) -> int:
 
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101  click.Choice let only shells through that click knows
-    click.echo(kind(cli, {}, "phonecheck", "_PHONECHECK_COMPLETE").source())
+    print_answer(kind(cli, {}, "phonecheck", "_PHONECHECK_COMPLETE").source())
     return 0

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 
+from phonecheck import redact
+from phonecheck.aside import Aside
 from phonecheck.errors import AgentError, ExitStatus
-from phonecheck.redact import RedactingFormatter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,11 +48,18 @@ def link_options(command: F) -> F:
     return command
 
 
+def first_line(stream: TextIO) -> str:
+    """What '-' stands for: a line, without the space around it; of one that never ends, enough to be refused."""
+    return stream.readline(10_000).strip()
+
+
 def start_log(*, verbose: bool) -> None:
     """Send the log to stderr, redacted: warnings, or with ``verbose`` everything of ours."""
     handler = logging.StreamHandler()
-    handler.setFormatter(RedactingFormatter("%(relativeCreated)6.0f ms  %(name)s: %(message)s"))
+    handler.setFormatter(redact.RedactingFormatter("%(relativeCreated)6.0f ms  %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # A record that cannot be formatted or written is dropped, not shown with its arguments as they are.
+    logging.raiseExceptions = False
     logging.getLogger("phonecheck").setLevel(logging.DEBUG if verbose else logging.WARNING)
     # Both log whole URLs, queries and all, at INFO and DEBUG.
     for name in ("httpx", "httpcore"):
@@ -69,27 +76,52 @@ def style(stream: Any, text: str, **styles: Any) -> str:
     return click.style(text, **styles) if colour(stream) else text
 
 
+def fit(text: str, width: int) -> str:
+    """Text of at most so many characters, above 0."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def print_answer(text: str) -> None:
+    """The answer on stdout. That it cannot be written is said, and changes nothing of what was found out."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        pass  # the reader has what it wanted
+    except OSError as error:
+        say(f"phonecheck: the answer could not be written: {error.strerror}")
+
+
 def print_json(value: object) -> None:
     """One JSON object on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    print_answer(json.dumps(value, ensure_ascii=ascii_only, indent=2 if sys.stdout.isatty() else None))
+
+
+def say(text: str) -> None:
+    """A line on stderr, if anybody is there to read it: a check goes on without a listener."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 def print_error(error: AgentError) -> None:
     """Cause, cure and code, on stderr."""
-    paint = partial(style, sys.stderr)
-    click.echo(f"{paint('phonecheck:', bold=True, fg='red')} {error.message}", err=True)
-    click.echo(f"  cure  {error.hint}", err=True)
     again = ", worth another try" if error.retryable else ""
-    click.echo(f"  code  {error.code} (exit status {int(error.exit_status)}{again})", err=True)
+    _print_failure(error.message, error.hint, f"{error.code} (exit status {int(error.exit_status)}{again})")
 
 
 def print_usage_error(error: click.ClickException) -> None:
     """The same for a command line that cannot be read."""
     context = getattr(error, "ctx", None)
-    path = context.command_path if context else "phonecheck"
-    click.echo(f"{style(sys.stderr, 'phonecheck:', bold=True, fg='red')} {error.format_message()}", err=True)
-    click.echo(f"  cure  {path} --help", err=True)
-    click.echo("  code  usage (exit status 2)", err=True)
+    if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2's; its message is the help itself
+        say(error.format_message())
+        return
+    # What was typed in the wrong place may be a number or a check URL.
+    message = redact.text(error.format_message())
+    _print_failure(message, f"{context.command_path if context else 'phonecheck'} --help", "usage (exit status 2)")
+
+
+def _print_failure(cause: str, cure: str, code: str) -> None:
+    say(f"{style(sys.stderr, 'phonecheck:', bold=True, fg='red')} {cause}\n  cure  {cure}\n  code  {code}")
 
 
 def guarded(work: Callable[[], int], failed: Callable[[AgentError], int]) -> int:
@@ -102,30 +134,26 @@ def guarded(work: Callable[[], int], failed: Callable[[AgentError], int]) -> int
         work: returns the exit status.
         failed: shows an error and returns its exit status.
     """
-    status: list[int] = []
-
-    def run() -> None:
+    try:
         try:
-            status.append(work())
+            return Aside(work, "work").result()
         except AgentError as error:
-            status.append(failed(error))
-        except BrokenPipeError:
-            status.append(ExitStatus.MATCH)
+            return failed(error)
         except Exception as error:  # a bug must end in a sentence too, and its text may hold anything
             logging.getLogger("phonecheck").debug("internal error", exc_info=True)
             where = _where(error)
-            status.append(failed(AgentError("internal-error", f"Unexpected {type(error).__name__} in {where}.")))
-
-    worker = threading.Thread(target=run, daemon=True)
-    worker.start()
-    try:
-        worker.join()
+            return failed(AgentError("internal-error", f"Unexpected {type(error).__name__} in {where}."))
     except KeyboardInterrupt:
-        click.echo("\nphonecheck: interrupted", err=True)
-        sys.stdout.flush()
-        # Not sys.exit: it would wait for the worker. The kernel closes the sockets.
+        leave_interrupted()
+
+
+def leave_interrupted() -> NoReturn:
+    """End the process on Ctrl-C, whatever its threads do; the kernel closes the sockets."""
+    try:
+        # Not by sys.stderr: a thread that writes to it, and waits for its reader, holds its lock.
+        os.write(2, b"\nphonecheck: interrupted\n")
+    finally:
         os._exit(ExitStatus.INTERRUPTED)
-    return status[0]
 
 
 def _where(error: BaseException) -> str:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 from typing import Any, NoReturn
 
-import click
+try:
+    import click
+except KeyboardInterrupt:  # on a small device this import takes the half of a second in which people change their mind
+    os._exit(130)
 
 from phonecheck import __version__
 
@@ -58,14 +62,28 @@ def cli() -> None:
 
 def run() -> NoReturn:
     """The console entry point."""
+    _open_standard_streams()
     status = main(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             # The reader of our answer may have left; there is nobody to tell.
             stream.flush()
     # Not sys.exit: a command that ends early leaves threads behind, in a call of OpenSSL's or GLib's that cannot be
     # stopped, and an interpreter that is taken down under them crashes (seen: 1 in 100 ended with SIGSEGV).
     os._exit(status)
+
+
+def _open_standard_streams() -> None:
+    """Give streams that were closed at our start to /dev/null, and let every character be written somehow.
+
+    A socket would get the number of a closed stream else, and what a library prints would go to the peer.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123  open for as long as the process
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main(arguments: list[str]) -> int:
@@ -81,8 +99,7 @@ def main(arguments: list[str]) -> int:
         print_usage_error(error)
         return 2
     except KeyboardInterrupt:
-        click.echo("phonecheck: interrupted", err=True)
         return 130
-    except BrokenPipeError:
-        return 0
+    except OSError:  # the help or the version could not be written; a verb's answer sees to itself
+        return 70
     return result if isinstance(result, int) else 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phonecheck.cli.console import guarded, options, print_error, print_json, start_log
+from phonecheck.cli.console import guarded, options, print_answer, print_error, print_json, start_log
 
 if TYPE_CHECKING:
     from phonecheck.errors import AgentError
@@ -37,7 +37,7 @@ def list_(config: Path | None, as_json: bool, verbose: bool) -> int:
         if as_json:
             print_json({"schema": document.SCHEMA, "modems": [document.of_modem(modem) for modem in modems]})
         else:
-            click.echo("\n".join(map(_line, modems)) or "ModemManager sees no modem.")
+            print_answer("\n".join(map(_line, modems)) or "ModemManager sees no modem.")
         return 0
 
     return guarded(work, lambda error: _fail(error, as_json=as_json))
@@ -63,7 +63,7 @@ def show(modem_id: str | None, config: Path | None, as_json: bool, verbose: bool
         if as_json:
             print_json({"schema": document.SCHEMA, "modem": document.of_modem(modem)})
         else:
-            click.echo(_page(modem))
+            print_answer(_page(modem))
         return 0
 
     return guarded(work, lambda error: _fail(error, as_json=as_json))

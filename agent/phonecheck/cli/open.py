@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from phonecheck.cli.console import guarded, link_options, options, start_log
+from phonecheck.cli.console import first_line, guarded, link_options, options, start_log
 
 
 @click.command("open", short_help="Open a check URL over the link and show each hop.")
@@ -39,9 +39,9 @@ def command(
 
     def work() -> int:
         settings = load(config, Choice(modem=modem_id, interface=interface, dns=dns, timeout=timeout))
+        target = first_line(sys.stdin) if url == "-" else url
         deadline = Deadline(settings.chain.timeout)
         steps = Steps(("modem", "chain"), quiet=as_json)
-        target = sys.stdin.readline().strip() if url == "-" else url
         parts = wire(settings, with_server=False)
         try:
             outcome = open_url(parts, target, deadline, steps)

@@ -6,7 +6,7 @@ import shutil
 import sys
 from functools import partial
 
-from phonecheck.cli.console import style
+from phonecheck.cli.console import fit, style
 from phonecheck.model import Hop, Outcome
 from phonecheck.redact import url as redact_url
 
@@ -32,9 +32,7 @@ def _verdict(outcome: Outcome) -> str:
     if outcome.word == "opened":
         return f"{paint('OPENED', fg='green', bold=True)}  The chain came to its end with HTTP {outcome.http_status}."
     code = outcome.error.code if outcome.error else "unknown"
-    what = (
-        f"Whether this device holds {number} could not be found out" if outcome.number else "The chain did not end well"
-    )
+    what = f"The number {outcome.number} could not be verified" if outcome.number else "The chain did not end well"
     return f"{paint('INCONCLUSIVE', fg='yellow', bold=True)}  {what}: {code}."
 
 
@@ -65,24 +63,28 @@ def waterfall(hops: tuple[Hop, ...], columns: int) -> str:
     """
     paint = partial(style, sys.stdout)
     total = sum(hop.timings.total for hop in hops) or 1.0
-    peers = max((len(str(hop.path.peer)) for hop in hops if hop.path), default=1)
     # 2 indent, 2 number, 4 status, 1 mark, 7 ms and the spaces between.
-    room = columns - 22 - peers
+    room = columns - 21
+    peers = [f"{hop.path.peer} " if hop.path else "- " for hop in hops]
+    peer_width = max(map(len, peers))
+    if room - peer_width < 24:  # an IPv6 peer takes half of the line: it is in --json
+        peer_width = 0
+    room -= peer_width
     place_width = min(max(len(_place(hop)) for hop in hops), max(14, room // 2))
     bar_width = max(10, room - place_width)
     lines = []
     elapsed = 0.0
-    for hop in hops:
+    for hop, peer in zip(hops, peers, strict=True):
         mark = "!" if hop.cleartext else "+" if hop.reused else " "
-        place = _fit(_place(hop), place_width)
-        peer = str(hop.path.peer) if hop.path else "-"
+        place = fit(_place(hop), place_width)
         bar = _bar(hop, elapsed / total, total, bar_width)
         lines.append(
-            f"  {hop.n:>2} {hop.status or '---':>4} {mark} {place:<{place_width}} {peer:<{peers}} "
+            f"  {hop.n:>2} {hop.status or '---':>4} {mark} {place:<{place_width}} {peer[:peer_width]:<{peer_width}}"
             f"{hop.timings.total:>6.0f} {bar}"
         )
         elapsed += hop.timings.total
-    head = f"  {'hop':>2}{'HTTP':>5}   {'place':<{place_width}} {'peer':<{peers}} {'ms':>6} 0{total:>{bar_width - 4}.0f} ms"
+    heads = f"{'place':<{place_width}} {'peer '[:peer_width]:<{peer_width}}"
+    head = f"  {'hop':>2}{'HTTP':>5}   {heads}{'ms':>6} 0{total:>{bar_width - 4}.0f} ms"
     return "\n".join([paint(head, dim=True), *lines, *(paint(f"     {line}", dim=True) for line in _legend(hops))])
 
 
@@ -99,10 +101,6 @@ def _legend(hops: tuple[Hop, ...]) -> list[str]:
 def _place(hop: Hop) -> str:
     # Hosts tell the chain's story; scheme is the mark's, paths are in --json, and the query is nobody's.
     return redact_url(hop.url).partition("://")[2].partition("/")[0]
-
-
-def _fit(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _bar(hop: Hop, start: float, total: float, width: int) -> str:

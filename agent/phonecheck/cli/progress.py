@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from functools import partial
 
-import click
-
-from phonecheck.cli.console import colour, style
+from phonecheck.cli.console import colour, fit, say, style
 from phonecheck.verify import State, Step
 
 _TITLES: dict[Step, str] = {
@@ -17,6 +16,8 @@ _TITLES: dict[Step, str] = {
     "chain": "open the check URL",
     "result": "ask for the result",
 }
+_TITLED = 26
+"""Columns of a line before its words, and the last one, which some terminals wrap at."""
 
 
 class Steps:
@@ -25,24 +26,29 @@ class Steps:
     def __init__(self, steps: tuple[Step, ...], *, quiet: bool) -> None:
         self._shown: dict[Step, tuple[State | None, str]] = dict.fromkeys(steps, (None, ""))
         self._lock = threading.Lock()
-        self._live = colour(sys.stderr) and not quiet
+        self._room = os.get_terminal_size(sys.stderr.fileno()).columns - _TITLED if colour(sys.stderr) else 0
+        self._live = self._room > 0 and not quiet
         self._quiet = quiet and not sys.stderr.isatty()
-        self._drawn = False
+        self._drawn = self._ended = False
 
     def __call__(self, step: Step, state: State, words: str) -> None:
         """Take over a step's new state."""
         with self._lock:
+            if self._ended:
+                return
             self._shown[step] = (state, words)
             if self._live:
                 self._draw()
             elif state != "started" and not self._quiet:
                 mark = "ok" if state == "done" else "failed"
-                click.echo(f"{_TITLES[step]}: {mark}{f' ({words})' if words else ''}", err=True)
+                say(f"{_TITLES[step]}: {mark}{f' ({words})' if words else ''}")
 
     def end(self) -> None:
-        """Set the list apart from the answer that follows."""
+        """Set the list apart from the answer that follows; a step that was left behind says nothing more."""
+        with self._lock:
+            self._ended = True
         if self._live:
-            click.echo(err=True)
+            say("")
 
     def _draw(self) -> None:
         paint = partial(style, sys.stderr)
@@ -54,8 +60,9 @@ class Steps:
         }
         up = f"\x1b[{len(self._shown)}A" if self._drawn else ""
         lines = [
-            f"\x1b[2K  {marks[state]} {_TITLES[step]:<20} {paint(words, dim=True)}"
+            # A line that wraps would be two for the way back up.
+            f"\x1b[2K  {marks[state]} {_TITLES[step]:<20} {paint(fit(words, self._room), dim=True)}"
             for step, (state, words) in self._shown.items()
         ]
-        click.echo(up + "\n".join(lines), err=True)
+        say(up + "\n".join(lines))
         self._drawn = True

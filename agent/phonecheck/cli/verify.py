@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from phonecheck.cli.console import guarded, link_options, options, start_log
+from phonecheck.cli.console import first_line, guarded, link_options, options, start_log
 
 
 @click.command("verify", short_help="Verify that this device holds the SIM of a number.")
@@ -42,7 +42,7 @@ def command(
 
     if number is not None:
         try:
-            asked = PhoneNumber.parse(sys.stdin.readline().strip() if number == "-" else number)
+            asked = PhoneNumber.parse(first_line(sys.stdin) if number == "-" else number)
         except ValueError as error:
             raise click.UsageError(f"NUMBER is {error}.") from None
     else:

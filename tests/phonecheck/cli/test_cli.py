@@ -215,3 +215,76 @@ def test_steps_fill_in_on_a_terminal_and_colour_obeys_no_color() -> None:
 def test_verbose_logs_to_stderr_and_never_to_stdout() -> None:
     done = phonecheck("verify", "447700900123", "--server", "https://127.0.0.1:9", "--json", "-v")
     json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "streams",
+    [
+        "> >(exec true)",
+        "2> >(exec true)",
+        ">/dev/full",
+        "2>/dev/full",
+        ">&-",
+        "2>&-",
+        "<&- >&- 2>&-",
+    ],
+)
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ("verify 447700900123 --server https://127.0.0.1:9", 4),
+        ("verify 447700900123 --server https://127.0.0.1:9 --json -v", 4),
+        ("verify --json --config /nonexistent", 3),
+        ("modem list", 4),
+        ("verify 0123", 2),
+    ],
+)
+def test_no_stream_that_cannot_be_written_changes_the_exit_status(arguments: str, status: int, streams: str) -> None:
+    """Status 0 is a match: a reader that left must never make one."""
+    done = subprocess.run(
+        ["bash", "-c", f"sleep 0.05; {sys.executable} -m phonecheck {arguments} {streams}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent/bus"},
+    )
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+
+
+def test_what_ascii_cannot_say_is_escaped() -> None:
+    env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    done = phonecheck("verify", "447700900123", "--server", "https://127.0.0.1:9", "--json", env=env)
+    assert done.stdout.isascii()
+    assert json.loads(done.stdout)["phone_number"] == "…0123"
+    done = phonecheck("verify", "--config", os.fsdecode(b"/nonexistent/\xff"), "--json")
+    assert json.loads(done.stdout)["error"]["code"] == "bad-setting"
+
+
+@pytest.mark.parametrize("arguments", [["447700900123"], ["verify", "+44", "447700900123"], ["open", "a", "b?t=x"]])
+def test_what_was_typed_in_the_wrong_place_is_not_repeated(arguments: list[str]) -> None:
+    done = phonecheck(*arguments)
+    assert done.returncode == 2
+    assert "447700900123" not in done.stderr
+    assert "t=x" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", [[], ["modem"]])
+def test_without_a_verb_the_help_stands_alone(verb: list[str]) -> None:
+    done = phonecheck(*verb)
+    assert "Commands:" in done.stdout + done.stderr
+    assert "phonecheck: " not in done.stderr
+
+
+def test_standard_input_is_read_as_one_line_that_ends(tmp_path: Path) -> None:
+    for text in ("", "0" * 100_000, "\udcff"):
+        done = subprocess.run(
+            [sys.executable, "-m", "phonecheck", "verify", "-"],
+            input=os.fsencode(text),
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 2
+        assert b"NUMBER is not an E.164" in done.stderr

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface
+import dataclasses
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 
 import pytest
 
@@ -75,6 +76,16 @@ def test_the_waterfall_fits(columns: int) -> None:
     assert len(lines) == len(HOPS) + 3
     assert max(map(len, lines[:-2])) <= columns
     assert max(map(len, lines)) <= 80 or columns > 80
+
+
+@pytest.mark.parametrize("columns", [50, 60, 80, 100])
+def test_ipv6_peers_give_way_where_they_do_not_fit(columns: int) -> None:
+    peer = IPv6Address("2001:db8:1234:5678:9abc:def0:1234:5678")
+    path = Path("wwan0", IPv6Address("2001:db8::2"), peer, 443)
+    hops = tuple(dataclasses.replace(hop, path=path) for hop in HOPS)
+    text = picture.waterfall(hops, columns)
+    assert max(map(len, text.splitlines()[:-2])) <= columns
+    assert (str(peer) in text) == (columns >= 100)
 
 
 def test_the_waterfall_shows_where_the_time_went() -> None:
