@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import httpcore
 
+from phonecheck import redact
 from phonecheck.chain import tls
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, CheckError, ExitStatus, LinkError
@@ -50,7 +51,7 @@ _LINK_IS_GONE = {errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EADDRNOT
 
 @dataclass(slots=True)
 class Record:
-    """The evidence of the hop under way, filled in by the backend; ``path`` stays from the connection that is kept."""
+    """The evidence of the hop under way, filled in by the backend; a kept connection brings its path and TLS version."""
 
     hop: Deadline
     chain: Deadline
@@ -145,7 +146,7 @@ class Backend(httpcore.NetworkBackend):
             reason = next(iter(reasons.values()), "it has no address")
             raise CheckError(
                 "hop-refused",
-                f"The hop {host} leads to an address that no hop may have: {reason}.",
+                f"The hop {redact.text(host)} leads to an address that no hop may have: {reason}.",
                 hint="Report the hop: a chain stays on the Internet and in the operator's own network.",
             )
         return sorted(allowed, key=lambda address: self._family not in (None, address.version))
@@ -155,7 +156,7 @@ class Backend(httpcore.NetworkBackend):
         started = time.monotonic()
         for n, address in enumerate(addresses):
             # An address that does not answer must leave time for the next one.
-            seconds = record.left(f"connecting to {host}") / (len(addresses) - n)
+            seconds = record.left(f"connecting to {redact.text(host)}") / (len(addresses) - n)
             try:
                 sock, record.path = self._connect(address, port, seconds)
             except OSError as error:
@@ -165,9 +166,11 @@ class Backend(httpcore.NetworkBackend):
                 record.connect = (time.monotonic() - started) * 1000
             return sock, record.path
         if isinstance(failure, TimeoutError):
-            record.left(f"connecting to {host}")
-            raise CheckError("hop-timeout", f"The hop {host} did not answer the connection.")
-        raise CheckError("operator-error", f"The hop {host} refused the connection: {failure.strerror or failure}.")
+            record.left(f"connecting to {redact.text(host)}")
+            raise CheckError("hop-timeout", f"The hop {redact.text(host)} did not answer the connection.")
+        raise CheckError(
+            "operator-error", f"The hop {redact.text(host)} refused the connection: {failure.strerror or failure}."
+        )
 
 
 class Stream(httpcore.NetworkStream):
@@ -184,11 +187,12 @@ class Stream(httpcore.NetworkStream):
         self._path = path
         self._backend = backend
         self._redial = redial
+        self._tls_version: str | None = None
 
     @property
     def _record(self) -> Record:
         record = self._backend._current()  # noqa: SLF001  the other half of this module
-        record.path = self._path
+        record.path, record.tls_version = self._path, self._tls_version
         return record
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002  see the class
@@ -267,7 +271,7 @@ class Stream(httpcore.NetworkStream):
                 self._sock.close()
                 raise self._tls_failed(second, host, record) from None
         record.tls = (time.monotonic() - started) * 1000
-        record.tls_version = self._sock.version() if isinstance(self._sock, ssl.SSLSocket) else None
+        record.tls_version = self._tls_version = self._sock.version()
         return self
 
     def _handshake(self, context: ssl.SSLContext, host: str, seconds: float) -> ssl.SSLSocket:
@@ -277,11 +281,11 @@ class Stream(httpcore.NetworkStream):
 
     def _tls_failed(self, error: OSError, host: str, record: Record) -> Exception:
         if isinstance(error, TimeoutError):
-            return record.too_late(f"the TLS handshake with {host}")
+            return record.too_late(f"the TLS handshake with {redact.text(host)}")
         if error.errno in _LINK_IS_GONE:
             return self._broken(error, httpcore.ReadError)
         words = tls.reason(error) if isinstance(error, ssl.SSLError) else error.strerror or type(error).__name__
-        return CheckError("tls-failed", f"The TLS handshake with {host} failed: {words}.")
+        return CheckError("tls-failed", f"The TLS handshake with {redact.text(host)} failed: {words}.")
 
     def get_extra_info(self, info: str) -> Any:
         """What httpcore asks for: the TLS object, the socket, and whether an idle connection has been closed."""

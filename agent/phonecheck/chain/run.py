@@ -101,7 +101,7 @@ class Chain:
         try:
             refused = refuse_scheme(url, self._limits.cleartext, first=n == 1)
             if refused:
-                raise CheckError("hop-refused", f"The hop {url.host} is refused: {refused}.")
+                raise CheckError("hop-refused", f"The hop {url.host_shown} is refused: {refused}.")
             response = self._request(url, start, record)
             self._jar.store(url, [value.decode("latin-1") for value in _fields(response, b"set-cookie")])
             following = self._follow(url, start, response, record, hops)
@@ -148,7 +148,7 @@ class Chain:
                 # connection is never a kept one.
                 if record.reused and record.first_byte is None:
                     record.request_sent = None
-                    _log.debug("the kept connection to %s was closed; using a new one", url.host)
+                    _log.debug("the kept connection to %s was closed; using a new one", url.host_shown)
                     record.reused = False
                     continue
                 raise self._broken(url, start, error) from None
@@ -157,10 +157,10 @@ class Chain:
     def _broken(url: Url, start: Url, error: Exception) -> AgentError:
         # h11's word for a head that outgrew its buffer (100 KiB in httpcore).
         if getattr(next(iter(error.args), None), "error_status_hint", None) == 431:
-            return CheckError("response-too-large", f"The hop {url.host} sent headers without end.")
+            return CheckError("response-too-large", f"The hop {url.host_shown} sent headers without end.")
         words = "broke off the exchange" if isinstance(error, httpcore.NetworkError) else "did not answer in HTTP"
         code, who = ("platform-error", "The platform") if url.host == start.host else ("operator-error", "The hop")
-        return CheckError(code, f"{who} {url.host} {words}.")
+        return CheckError(code, f"{who} {url.host_shown} {words}.")
 
     def _follow(
         self, url: Url, start: Url, response: httpx.Response, record: Record, hops: list[Hop]
@@ -176,7 +176,7 @@ class Chain:
         answer = ending.Answer.from_body(response.headers.get("content-type", ""), body)
         if not 200 <= response.status_code < 300:
             raise ending.error_of_status(
-                response.status_code, answer, host=url.host, at_platform=url.host == start.host
+                response.status_code, answer, host=url.host_shown, at_platform=url.host == start.host
             )
         if answer.failed:
             raise ending.error_of_word(answer.word or "unknown")
@@ -197,7 +197,7 @@ class Chain:
         if code is not None and not url.is_https:
             raise CheckError(
                 "hop-refused",
-                f"The hop {url.host} sent the code in cleartext, where anyone on its way could take it.",
+                f"The hop {url.host_shown} sent the code in cleartext, where anyone on its way could take it.",
                 hint="Report the hop to the platform; the code was not used.",
             )
         return ChainEnd(tuple(hops), status, code, check_id, reference_id)
@@ -227,7 +227,7 @@ class Chain:
                 size += len(chunk)
                 if size > BODY_CAP:
                     raise CheckError(
-                        "response-too-large", f"The hop {url.host} sent more than {BODY_CAP // 1024} KiB of body."
+                        "response-too-large", f"The hop {url.host_shown} sent more than {BODY_CAP // 1024} KiB of body."
                     )
                 chunks.append(chunk)
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ssl
 
+from phonecheck import redact
+
 # Python before 3.15 can name one group only. P-256 is the one that every TLS library and appliance has; a server that
 # lacks it answers with an alert, and the second context, with OpenSSL's own groups, serves it.
 _CLASSICAL_GROUP = "prime256v1"
@@ -51,7 +53,7 @@ def worth_a_second_try(error: OSError) -> bool:
 
 
 def reason(error: ssl.SSLError) -> str:
-    """Why a handshake failed, in words: OpenSSL's own, which name no identity."""
+    """Why a handshake failed, in words: OpenSSL's own, which may name the host."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message.rstrip(".")
+        return redact.text(error.verify_message).rstrip(".")
     return (error.reason or "the connection ended in the handshake").lower().replace("_", " ")

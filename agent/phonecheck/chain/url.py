@@ -66,6 +66,11 @@ class Url:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
+    def host_shown(self) -> str:
+        """The host as it may be shown: an operator can put a number into it."""
+        return redact.text(self.host)
+
+    @property
     def origin(self) -> str:
         """Scheme, host and port: what RFC 6454 compares."""
         return f"{self.scheme}://{self.host_header}"
@@ -124,7 +129,7 @@ def next_hop(current: Url, location: bytes) -> Url:
     try:
         return _resolve(location.strip(b" \t"), current)
     except _RefusedError as refused:
-        raise CheckError("hop-refused", f"The Location from {redact.text(current.host)} {refused}.") from None
+        raise CheckError("hop-refused", f"The Location from {current.host_shown} {refused}.") from None
 
 
 def _https(text: str) -> Url:

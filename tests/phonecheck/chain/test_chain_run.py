@@ -49,6 +49,7 @@ def test_a_v02_chain_yields_its_code_with_evidence_of_every_hop(web: Web, opener
     assert last.reused
     assert (last.timings.dns, last.timings.connect, last.timings.tls) == (None, None, None)
     assert last.path is not None
+    assert last.tls_version == first.tls_version is not None
     assert web.requests[0].connection == web.requests[-1].connection
 
 
@@ -323,6 +324,31 @@ def test_nothing_of_a_query_a_cookie_or_a_code_reaches_the_log(
     assert "hop 1" in caplog.text
     for secret in ("topsecret", "crumbs", "94dae426fg"):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        answer(500),
+        b"no HTTP\r\n\r\n",
+        answer(200, b"x" * 70_000),
+        redirect("http://[/"),
+        redirect("http://447700900123.mno.example/"),
+        b"certificate",
+        b"address",
+    ],
+    ids=range(7),
+)
+def test_a_number_in_a_hosts_name_is_not_repeated(web: Web, opener: Opener, trouble: bytes) -> None:
+    numbered = "447700900123.mno.example"
+    web.handler = lambda seen: redirect(f"https://{numbered}/") if seen.host == PLATFORM else trouble
+    if trouble == b"certificate":
+        web.certificates[numbered] = web.context(MNO)
+    if trouble == b"address":
+        opener.refuse = lambda address: "it is refused" if opener.hops else None
+    error = failure(opener, cleartext="refuse")
+    assert "…0123.mno.example" in error.message
+    assert "447700900123" not in error.message
 
 
 def test_a_refused_connection_is_the_hops_failure_and_evidence_of_it_is_kept(web: Web, opener: Opener) -> None:
