@@ -92,6 +92,11 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
             hint="Give --server https://HOST, or set server.url in the configuration.",
         )
     token = _token(settings) if with_server else None
+    if settings.server.redirect_url is not None:
+        # Now, by the rules of the chain: to find it wrong at the chain's end would have spent a check.
+        from phonecheck.chain.url import parse_redirect_url
+
+        parse_redirect_url(settings.server.redirect_url)
     closing = Closing()
     number = None if settings.phone.number == "sim" else PhoneNumber.parse(settings.phone.number)
     return Parts(
@@ -143,10 +148,13 @@ def _of_one_family(link: Link, family: str) -> Link:
     """The link with the addresses of the wanted family, and the DNS servers that can be asked from them."""
     addresses = tuple(a for a in link.addresses if family in ("auto", str(a.version)))
     if not addresses:
-        raise LinkError("no-route", f"{link.interface} has no IPv{family} address.")
+        hint = "Ask for a bearer of that IP type (APN, ip-type), or correct link.family."
+        raise LinkError("no-route", f"{link.interface} has no IPv{family} address.", hint=hint)
     dns = tuple(server for server in link.dns if any(server.version == a.version for a in addresses))
     if not dns:
-        raise LinkError("no-route", f"No DNS server of {link.interface} can be reached from its addresses.")
+        versions = " and ".join(sorted({f"IPv{a.version}" for a in addresses}))
+        message = f"{link.interface} is to be used with {versions}, and none of its DNS servers is."
+        raise LinkError("no-route", message, hint=f"Name {versions} servers with --dns ADDRESS or link.dns.")
     return dataclasses.replace(link, addresses=addresses, dns=dns)
 
 

@@ -66,7 +66,7 @@ def waterfall(hops: tuple[Hop, ...], columns: int) -> str:
     # 2 indent, 2 number, 4 status, 1 mark, 7 ms and the spaces between.
     room = columns - 21
     peers = [f"{hop.path.peer} " if hop.path else "- " for hop in hops]
-    peer_width = max(map(len, peers))
+    peer_width = max(len("peer "), *map(len, peers))
     if room - peer_width < 24:  # an IPv6 peer takes half of the line: it is in --json
         peer_width = 0
     room -= peer_width

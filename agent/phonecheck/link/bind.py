@@ -108,7 +108,7 @@ def _bound(
 ) -> Iterator[socket.socket]:
     """A socket that is bound to the device, and to the link's address where it is known; closed on any error."""
     if not 0 < len(os.fsencode(interface)) <= _NAME_MAX or "\0" in interface:
-        raise gone(repr(interface), "does not exist")
+        raise gone(interface, "does not exist")
     source = next((s for s in sources if s.version == peer.version), None)
     if sources and source is None:
         raise no_address(interface, peer)

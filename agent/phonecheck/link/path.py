@@ -104,7 +104,8 @@ def no_servers(interface: str) -> ConfigError:
 
 def gone(interface: str, what: str) -> LinkError:
     """The error of an interface that cannot be used any more; ``what`` completes the sentence."""
-    return LinkError("interface-gone", f"The network interface {interface} {what}.")
+    name = interface if interface and interface.isprintable() else repr(interface)
+    return LinkError("interface-gone", f"The network interface {name} {what}.")
 
 
 def no_address(interface: str, peer: IPAddress) -> LinkError:
@@ -159,7 +160,8 @@ def _unconfigured(link: Link, device: Device, wanted: Collection[IPInterface]) -
 
 def _obstacle(link: Link, device: Device, peer: IPAddress, source: IPAddress) -> LinkError | None:
     route = _route(device, peer, source)
-    if route is not None and route.local:
+    # The table of local addresses is passed over by a question that names a device.
+    if peer.is_loopback or peer.is_unspecified or (route is not None and route.local):
         return LinkError(
             "wrong-path",
             f"{peer} is an address of this device: nothing sent there would leave by {link.interface}.",

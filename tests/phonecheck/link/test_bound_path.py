@@ -239,6 +239,13 @@ def test_an_address_of_the_link_itself_is_no_way_out(lab):
     assert lab.device.fails("check", peers=["10.64.0.2"], addresses=LINK).code == "wrong-path"
 
 
+@pytest.mark.parametrize("peer", ["127.0.0.53", "0.0.0.0"])
+def test_the_device_itself_is_no_peer(lab, peer):
+    """127.0.0.53 stands in the resolv.conf of every systemd-resolved; the kernel would send it out of the link."""
+    lab("ip route add default dev wwan0 via 10.64.0.1 metric 700")
+    assert lab.device.fails("check", peers=[peer], addresses=LINK).code == "wrong-path"
+
+
 def test_networks_elsewhere(lab):
     lab("ip addr add 10.8.0.2 peer 10.8.0.1/32 dev lan0")
     found = lab.device("elsewhere")
