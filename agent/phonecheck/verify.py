@@ -56,6 +56,7 @@ class Parts:
         warm_up: does ahead what ``open_chain`` would begin with, while the app server creates the check.
         settle: waits until the exchange's connections are closed at both ends; to be called when the answer is out, for
             what ends before could leave the kernel to answer for it by another interface.
+        linger: the same for a command that is ended in the middle; to be called in a process that was forked off.
     """
 
     read_modem: Callable[[Deadline], Modem | None]
@@ -69,6 +70,7 @@ class Parts:
     code_expected: bool
     warm_up: Callable[[], object] = lambda: None
     settle: Callable[[], None] = lambda: None
+    linger: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)

@@ -113,6 +113,7 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
         code_expected=settings.server.protocol == "v0.2",
         warm_up=_warm_up,
         settle=closing.finish,
+        linger=closing.linger,
     )
 
 

@@ -120,3 +120,16 @@ def test_a_process_without_any_capability_binds_as_well(device: Any) -> None:
 def test_a_proxy_in_the_environment_does_not_take_the_chain(device: Any) -> None:
     proxy = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
     assert device.phonecheck("open", f"{LAB}/redirects/1", env=proxy).status == 0
+
+
+@pytest.mark.parametrize("seconds", ["0.35", "0.5"])
+@pytest.mark.parametrize(("signal", "status"), [("INT", 130), ("TERM", 143), ("HUP", 129)])
+def test_a_command_that_is_ended_in_the_middle_does_not_leak(
+    device: Any, signal: str, status: int, seconds: str
+) -> None:
+    """Wherever it strikes, connections are under way: without a process that sees them off, each time leaked resets."""
+    device.set(radio_rtt=60)
+    ended = device.run("timeout", "--preserve-status", "-s", signal, seconds, "phonecheck", "verify", NUMBER, "--json")
+    assert (ended.returncode % 256, ended.stdout) == (status, "")
+    assert "Traceback" not in ended.stderr
+    time.sleep(0.4)  # what the peers had on their way has come in by then, and was answered

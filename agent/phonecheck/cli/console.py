@@ -1,4 +1,4 @@
-"""What every verb shares at the terminal: options, log, errors, and leaving at once on Ctrl-C."""
+"""What every verb shares at the terminal: options, log, answers and errors."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
 from phonecheck import redact
-from phonecheck.aside import Aside
-from phonecheck.errors import AgentError, ExitStatus
+from phonecheck.errors import AgentError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -122,42 +121,3 @@ def print_usage_error(error: click.ClickException) -> None:
 
 def _print_failure(cause: str, cure: str, code: str) -> None:
     say(f"{style(sys.stderr, 'phonecheck:', bold=True, fg='red')} {cause}\n  cure  {cure}\n  code  {code}")
-
-
-def guarded(work: Callable[[], int], failed: Callable[[AgentError], int]) -> int:
-    """Do a verb's work, leaving at once on Ctrl-C.
-
-    The work is done in a thread: a D-Bus call, a TLS handshake and getaddrinfo each hold up Python's signal handlers
-    until they end, and in the main thread Ctrl-C would wait for them (measured: libraries.md 0.4).
-
-    Args:
-        work: returns the exit status.
-        failed: shows an error and returns its exit status.
-    """
-    try:
-        try:
-            return Aside(work, "work").result()
-        except AgentError as error:
-            return failed(error)
-        except Exception as error:  # a bug must end in a sentence too, and its text may hold anything
-            logging.getLogger("phonecheck").debug("internal error", exc_info=True)
-            where = _where(error)
-            return failed(AgentError("internal-error", f"Unexpected {type(error).__name__} in {where}."))
-    except KeyboardInterrupt:
-        leave_interrupted()
-
-
-def leave_interrupted() -> NoReturn:
-    """End the process on Ctrl-C, whatever its threads do; the kernel closes the sockets."""
-    try:
-        # Not by sys.stderr: a thread that writes to it, and waits for its reader, holds its lock.
-        os.write(2, b"\nphonecheck: interrupted\n")
-    finally:
-        os._exit(ExitStatus.INTERRUPTED)
-
-
-def _where(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "phonecheck"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phonecheck.cli.console import guarded, options, print_answer, print_error, print_json, start_log
+from phonecheck.cli.console import options, print_answer, print_error, print_json, start_log
+from phonecheck.cli.leaving import guarded
 
 if TYPE_CHECKING:
     from phonecheck.errors import AgentError

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from phonecheck.cli.console import first_line, guarded, link_options, options, start_log
+from phonecheck.cli.console import first_line, link_options, options, start_log
+from phonecheck.cli.leaving import guarded
 
 
 @click.command("open", short_help="Open a check URL over the link and show each hop.")
@@ -36,6 +38,7 @@ def command(
     from phonecheck.wiring import Choice, load, wire
 
     start_log(verbose=verbose)
+    lingering: list[Callable[[], None]] = []
 
     def work() -> int:
         settings = load(config, Choice(modem=modem_id, interface=interface, dns=dns, timeout=timeout))
@@ -43,6 +46,7 @@ def command(
         deadline = Deadline(settings.chain.timeout)
         steps = Steps(("modem", "chain"), quiet=as_json)
         parts = wire(settings, with_server=False)
+        lingering.append(parts.linger)
         try:
             outcome = open_url(parts, target, deadline, steps)
             steps.end()
@@ -50,4 +54,4 @@ def command(
         finally:
             parts.settle()
 
-    return guarded(work, lambda error: fail(error, as_json=as_json))
+    return guarded(work, lambda error: fail(error, as_json=as_json), lingering)

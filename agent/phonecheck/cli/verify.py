@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from phonecheck.cli.console import first_line, guarded, link_options, options, start_log
+from phonecheck.cli.console import first_line, link_options, options, start_log
+from phonecheck.cli.leaving import guarded
 
 
 @click.command("verify", short_help="Verify that this device holds the SIM of a number.")
@@ -48,6 +50,7 @@ def command(
     else:
         asked = None
     start_log(verbose=verbose)
+    lingering: list[Callable[[], None]] = []
 
     def work() -> int:
         choice = Choice(number=asked, server=server, modem=modem_id, interface=interface, dns=dns, timeout=timeout)
@@ -55,6 +58,7 @@ def command(
         deadline = Deadline(settings.chain.timeout)
         steps = Steps(("modem", "check", "chain", "result"), quiet=as_json)
         parts = wire(settings, with_server=True)
+        lingering.append(parts.linger)
         try:
             outcome = verify(parts, deadline, steps)
             steps.end()
@@ -62,4 +66,4 @@ def command(
         finally:
             parts.settle()
 
-    return guarded(work, lambda error: fail(error, as_json=as_json))
+    return guarded(work, lambda error: fail(error, as_json=as_json), lingering)

@@ -11,8 +11,10 @@ of the exchange our side of every connection is closed (FIN), and what still com
 closed theirs. A peer that sends without end is not read: its window fills and it falls silent, but for a probe every now
 and then, 0.2 s and more apart; just after one, it is reset, by the socket, out of the right device.
 
-What is left: a peer that is silent for longer than we wait and then speaks, and a process that is killed. A policy rule
-for the link's address covers those as well, where the agent may set one.
+A signal ends the process at once; a child that it forks off then does the same (cli/leaving.py).
+
+What is left: a peer that is silent for longer than we wait and then speaks, and a process that is killed by SIGKILL. A
+policy rule for the link's address covers those as well, where the agent may set one.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ class Closing:
     def __init__(self, wait: float = WAIT_SECONDS) -> None:
         self._wait = wait
         self._held: list[socket.socket] = []
+        self._leaving: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
     def hold(self, sock: socket.socket) -> None:
@@ -56,6 +59,7 @@ class Closing:
         """Take leave of the peers of all that is held, without waiting for them."""
         held, self._held = self._held, []
         if held:
+            self._leaving += held
             thread = threading.Thread(target=_close, args=(held, time.monotonic() + self._wait), daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -66,6 +70,17 @@ class Closing:
         for thread in self._threads:
             thread.join(self._wait + 0.5)
         self._threads.clear()
+
+    def linger(self) -> None:
+        """Close all in a process that was forked off from one that ends at once; takes all the time that peers have.
+
+        What is under way has no thread here that would still close it: the answer to a question and to a SYN come in too.
+        """
+        held = [sock for sock in (*self._leaving, *self._held) if sock.fileno() != -1]
+        if held:
+            until = time.monotonic() + self._wait
+            _close([sock for sock in held if sock.type == socket.SOCK_STREAM], until)
+            time.sleep(max(0.0, until - time.monotonic()))
 
 
 def _close(sockets: list[socket.socket], until: float) -> None:

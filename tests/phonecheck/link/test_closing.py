@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -94,3 +95,22 @@ def test_what_never_connected_is_not_waited_for() -> None:
     waiting.start()
     waiting.join(5)
     assert not waiting.is_alive()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12's, where threads of other tests are alive
+def test_lingering_sees_off_what_another_process_held(pair: tuple[socket.socket, socket.socket]) -> None:
+    """The threads that were to close it are not in a process that was forked off; its descriptors are."""
+    ours, theirs = pair
+    held = Closing(wait=0.3)
+    held.hold(ours)
+    child = os.fork()
+    if child == 0:
+        try:
+            held.linger()
+        finally:
+            os._exit(0)
+    ours.close()
+    theirs.shutdown(socket.SHUT_WR)
+    assert theirs.recv(1) == b""
+    assert os.waitpid(child, 0)[1] == 0
+    held.finish()

@@ -1,0 +1,79 @@
+"""A verb's work from its begin to its end, also to the one that a signal puts to it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from phonecheck.aside import Aside
+from phonecheck.errors import AgentError, ExitStatus
+
+
+def guarded(
+    work: Callable[[], int], failed: Callable[[AgentError], int], lingering: Sequence[Callable[[], None]] = ()
+) -> int:
+    """Do a verb's work, and leave at once on Ctrl-C, a SIGTERM or a SIGHUP.
+
+    The work is done aside: a D-Bus call, a TLS handshake and getaddrinfo each hold up Python's signal handlers until they
+    end, and in the main thread Ctrl-C would wait for them (measured: libraries.md 0.4).
+
+    Args:
+        work: returns the exit status.
+        failed: shows an error and returns its exit status.
+        lingering: what must still be done by a process of its own when a signal ends this one; the work fills it.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup's choice is left to stand
+            signal.signal(number, lambda number, _: _end_by(number, lingering))
+    try:
+        try:
+            return Aside(work, "work").result()
+        except AgentError as error:
+            return failed(error)
+        except Exception as error:  # a bug must end in a sentence too, and its text may hold anything
+            logging.getLogger("phonecheck").debug("internal error", exc_info=True)
+            where = _where(error)
+            return failed(AgentError("internal-error", f"Unexpected {type(error).__name__} in {where}."))
+    except KeyboardInterrupt:
+        try:
+            _linger(lingering)
+            # Not by sys.stderr: a thread that writes to it, and waits for its reader, holds its lock.
+            os.write(2, b"\nphonecheck: interrupted\n")
+        finally:
+            # Not sys.exit: it would wait for threads.
+            os._exit(ExitStatus.INTERRUPTED)
+
+
+def _end_by(number: int, lingering: Sequence[Callable[[], None]]) -> None:
+    """End by the signal, as whoever sent it expects to see it."""
+    try:
+        _linger(lingering)
+    finally:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+def _linger(lingering: Sequence[Callable[[], None]]) -> None:
+    """Fork a process that takes leave of the peers: it has the sockets, and none of the threads that would go on."""
+    if not lingering or os.fork() != 0:
+        return
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):  # a reader of ours must not wait for this process
+            os.dup2(null, stream)
+        for last in lingering:
+            last()
+    finally:
+        os._exit(0)
+
+
+def _where(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "phonecheck"
