@@ -12,8 +12,8 @@ from ipaddress import IPv4Address
 import trustme
 
 from phonecheck.chain.backend import Backend
-from phonecheck.chain.redirects import parse_check_url
 from phonecheck.chain.run import Chain
+from phonecheck.chain.url import parse_check_url
 from phonecheck.config import Chain as Limits
 from phonecheck.deadline import Deadline
 from phonecheck.model import ChainEnd, Hop, IPAddress, Path

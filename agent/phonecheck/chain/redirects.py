@@ -7,22 +7,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 from urllib.parse import parse_qsl
 
-from phonecheck.chain.url import Url, next_hop, parse_check_url, parse_redirect_url
+from phonecheck.chain.url import Url, parse_redirect_url
 from phonecheck.errors import CheckError
 from phonecheck.model import IPAddress
-
-__all__ = [
-    "REDIRECTS",
-    "Trail",
-    "Url",
-    "answer_in_query",
-    "matches_redirect_url",
-    "next_hop",
-    "parse_check_url",
-    "parse_redirect_url",
-    "refuse_address",
-    "refuse_scheme",
-]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """The statuses whose Location is followed, always with GET (RFC 9110 §15.4)."""

@@ -21,13 +21,12 @@ from phonecheck.chain.cookies import Jar
 from phonecheck.chain.redirects import (
     REDIRECTS,
     Trail,
-    Url,
     answer_in_query,
     matches_redirect_url,
-    next_hop,
     refuse_scheme,
 )
 from phonecheck.chain.transport import BoundTransport
+from phonecheck.chain.url import Url, next_hop
 from phonecheck.config import Chain as Limits
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, CheckError, DeadlineExceeded

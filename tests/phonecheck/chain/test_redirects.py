@@ -9,11 +9,10 @@ from phonecheck.chain.redirects import (
     Trail,
     answer_in_query,
     matches_redirect_url,
-    next_hop,
-    parse_check_url,
     refuse_address,
     refuse_scheme,
 )
+from phonecheck.chain.url import next_hop, parse_check_url
 from phonecheck.errors import CheckError, ConfigError
 
 START = parse_check_url("https://platform.example/check?id=1")
