@@ -5,6 +5,7 @@ Schema 1 is docs/json.md's; keys are never renamed or removed, only added.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from phonecheck import redact
@@ -12,6 +13,7 @@ from phonecheck.errors import AgentError
 from phonecheck.model import Bearer, Hop, IpConfig, Link, Modem, Outcome
 
 SCHEMA = 1
+_HEX_ID = re.compile(r"(?=.*[A-Fa-f])[0-9A-Fa-f]{8,}(?:-[0-9A-Fa-f]{4,})*")
 
 
 def of_outcome(outcome: Outcome) -> dict[str, Any]:
@@ -133,9 +135,14 @@ def _hop(hop: Hop) -> dict[str, Any]:
         "cleartext": hop.cleartext,
         "reused": hop.reused,
         "tls": hop.tls_version,
-        "trace_ids": {name: redact.text(value) for name, value in hop.trace_ids},
+        "trace_ids": {name: _trace_id(value) for name, value in hop.trace_ids},
         "ms": {name: _ms(value) for name, value in timings.items() if value is not None},
     }
+
+
+def _trace_id(value: str) -> str:
+    """Whole where it is hexadecimal, as most are: cut, it would be of no use to the operator's support."""
+    return value if _HEX_ID.fullmatch(value) and not value.isdigit() else redact.text(value)
 
 
 def _ms(value: float) -> float:

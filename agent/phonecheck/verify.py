@@ -165,6 +165,7 @@ def _open(parts: Parts, story: _Story, url: str, deadline: Deadline, progress: P
         def on_hop(hop: Hop) -> None:
             story.hops += (hop,)
             story.http_status = hop.status
+            progress("chain", "started", f"{len(story.hops)} hops")
 
         end = parts.open_chain(url, story.link, story.modem, deadline, on_hop)
         done(f"{len(story.hops)} hops in {sum(hop.timings.total for hop in story.hops):.0f} ms")

@@ -141,8 +141,7 @@ def _find_link(settings: Settings, modem: Modem | None) -> Link:
         else link_of(modem, choice.dns, choice.family)
     )
     link = _of_one_family(path.usable(link), choice.family)
-    path.check_path(link, link.dns)
-    return link
+    return dataclasses.replace(link, dns=path.reachable(link, link.dns))
 
 
 def _of_one_family(link: Link, family: str) -> Link:

@@ -6,7 +6,7 @@
     POST /v0.2/phone-check/exchange-code   {"check_id", "code", "reference_id"?} -> {"match"}
 
 A check belongs to the device that created it; nobody else gets its result or finishes it. The platform's own example
-server does not see to that, and is told where to redirect by the client (phonecheck-protocol.md, 2.11).
+server does not see to that, and is told where to redirect by the client (docs/protocol.md, 4.4).
 """
 
 from __future__ import annotations

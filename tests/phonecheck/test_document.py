@@ -1,4 +1,4 @@
-"""The JSON contract of the design, key by key."""
+"""The JSON contract of docs/json.md, key by key."""
 
 from __future__ import annotations
 
@@ -100,3 +100,12 @@ def test_a_modem_has_its_sim_its_retries_and_its_bearers() -> None:
     assert found["own_numbers"] == ["…0123"]
     assert found["sim"]["imsi"] == "…6789"
     assert found["bearers"][0]["ip4"]["address"] == "10.64.0.2/30"
+
+
+def test_a_trace_id_is_kept_whole_unless_it_could_be_a_number() -> None:
+    ids = (("x-a-trace-id", "4f1234567890abcd"), ("x-b-trace-id", "447700900123"), ("x-c-trace-id", "tel447700900123"))
+    found = document.of_outcome(Outcome("opened", hops=(Hop(1, "https://a/", 200, trace_ids=ids),)))["hops"][0][
+        "trace_ids"
+    ]
+    assert found["x-a-trace-id"] == "4f1234567890abcd"
+    assert not any("447700900123" in value for value in found.values())

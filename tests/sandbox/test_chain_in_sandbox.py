@@ -192,6 +192,12 @@ def test_names_are_the_carriers_dns_or_nothing(device: Any, fault: str, code: st
         assert answer.json["hops"][0]["peer"] == str(world.LAB)
 
 
+def test_one_dns_server_that_can_be_asked_is_enough_and_none_is_an_error(device: Any) -> None:
+    answer = device.open(f"{LAB}/json", "--dns", "127.0.0.53", "--dns", str(world.CARRIER_DNS[1]))
+    assert (answer.status, answer.json["link"]["dns"]) == (0, [str(world.CARRIER_DNS[1])])
+    assert device.open(f"{LAB}/json", "--dns", "127.0.0.53").status == 5
+
+
 def test_a_name_of_the_public_internet_alone_is_not_found(device: Any) -> None:
     answer = device.open("https://nowhere.example/")
     assert (answer.status, answer.code) == (5, "name-not-found")

@@ -1,4 +1,4 @@
-"""What the chain's last answer means (phonecheck-protocol.md, 1.8, 2.2, 2.6): a code, nothing, or an error."""
+"""What the chain's last answer means (docs/protocol.md, 3): a code, nothing, or an error."""
 
 from __future__ import annotations
 

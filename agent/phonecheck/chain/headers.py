@@ -9,10 +9,10 @@ from phonecheck import __version__
 
 USER_AGENT = f"phonecheck/{__version__} (Linux {platform.machine()})"
 
-# The phone SDKs' Accept: operators' gateways are sensitive to it (phonecheck-protocol.md, 1.3 and 2.12).
+# The phone SDKs' Accept: operators' gateways are sensitive to it (docs/protocol.md, 1.3).
 _ACCEPT = "text/html,application/xhtml+xml,application/xml,*/*"
 
-# Operators answer support questions by these ids (Orange, Vodafone and the like; phonecheck-protocol.md, 1.9).
+# Operators answer support questions by these ids (Orange, Vodafone and the like; docs/protocol.md, 2.5).
 _TRACE_SUFFIXES = ("-trace-id", "-traceid", "-correlation-id", "-correlator", "-request-id")
 
 
@@ -41,7 +41,7 @@ def for_hop(*, host: str, cookies: str | None, platform_headers: dict[str, str] 
 def for_platform(request_id: str, operator_code: str) -> dict[str, str]:
     """The headers that the phones' SDKs send to the platform: an id for its traces, and the operator's MCC and MNC.
 
-    Source: the SDKs on the wire (phonecheck-protocol.md, 1.3).
+    Source: the SDKs on the wire (docs/protocol.md, 1.2).
     """
     headers = {"x-tru-sdk-request": request_id}
     if operator_code.isascii() and operator_code.isdigit() and len(operator_code) in (5, 6):

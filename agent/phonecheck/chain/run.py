@@ -1,8 +1,8 @@
 """The runner: opens a check URL, follows its redirects, and brings back what the last answer said.
 
-The rules are the fifteen points of phonecheck-protocol.md 4.1: GET stays GET; 301, 302, 303, 307 and 308 with a Location
-are followed, nothing else; an exact limit; loops found; one cookie jar; bodies read whole under a cap; cleartext hops by
-policy, recorded, and never the one that yields the code; one deadline.
+The rules: GET stays GET; 301, 302, 303, 307 and 308 with a Location are followed, nothing else; an exact limit; loops
+found; one cookie jar; bodies read whole under a cap; cleartext hops by policy, recorded, and never the one that yields the
+code; one deadline. docs/protocol.md, 2, says which of them shipped clients got wrong.
 """
 
 from __future__ import annotations

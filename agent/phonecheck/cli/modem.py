@@ -82,7 +82,7 @@ def _fail(error: AgentError, *, as_json: bool) -> int:
 
 def _line(modem: Modem) -> str:
     signal = f"{modem.signal} %" if modem.signal is not None else ""
-    facts = [modem.state.word, modem.operator_name, "/".join(modem.technologies), signal, modem.model, modem.device]
+    facts = [modem.state.word, modem.operator_name, "/".join(modem.technologies), signal, modem.model]
     return f"{modem.id:<14} " + "  ".join(fact for fact in facts if fact)
 
 

@@ -51,6 +51,25 @@ def check_path(link: Link, peers: Iterable[IPAddress]) -> None:
             raise obstacle
 
 
+def reachable(link: Link, peers: Iterable[IPAddress]) -> tuple[IPAddress, ...]:
+    """Those of some peers that :func:`check_path` finds nothing against: one DNS server of two is enough.
+
+    Raises:
+        LinkError: as check_path, of the first, where none is left.
+    """
+    kept: list[IPAddress] = []
+    obstacles: list[LinkError] = []
+    for peer in peers:
+        try:
+            check_path(link, [peer])
+            kept.append(peer)
+        except LinkError as error:
+            obstacles.append(error)
+    if obstacles and not kept:
+        raise obstacles[0]
+    return tuple(kept)
+
+
 def route_exists(device: Device, peer: IPAddress, source: IPAddress) -> bool:
     """Whether a socket bound to the device and the source address has a way to the peer.
 

@@ -1,4 +1,4 @@
-"""The operator's hops: they find out whose session it is, the way real ones do (phonecheck-protocol.md, 2.12, 3.5).
+"""The operator's hops: they find out whose session it is, the way real ones do (docs/protocol.md, 2).
 
 platform -302-> https://start  sets cookies
          -302-> http://he      header enrichment: cleartext, knows the subscriber by the session's address
@@ -122,7 +122,7 @@ class Mno:
         if SECURE_COOKIE in request.cookies:
             return _page("A Secure cookie came over a cleartext connection.", 400)
         transaction.enriched = True
-        # Raw space on purpose: operators send such Locations (phonecheck-protocol.md, 1.4).
+        # Raw space on purpose: operators send such Locations (docs/protocol.md, 2.2).
         query = f"operator={self._settings.operator_name}&tx={request.query_params['tx']}"
         return _redirect(303, f"{self._settings.identity_url}/session/confirm?{query}")
 
@@ -201,5 +201,5 @@ def _redirect(status: int, location: str, *, header: bytes = b"location") -> Res
 
 def _page(sentence: str, status: int) -> Response:
     html = f"<!doctype html><title>{sentence}</title><p>{sentence}</p>"
-    # Operators find a request again by such an id (phonecheck-protocol.md, 1.9).
+    # Operators find a request again by such an id (docs/protocol.md, 2.5).
     return HTMLResponse(html, status, {"X-Orange-Trace-Id": secrets.token_hex(8)})
