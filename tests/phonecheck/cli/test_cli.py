@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -201,7 +200,6 @@ def test_steps_fill_in_on_a_terminal_and_colour_obeys_no_color() -> None:
         reader = threading.Thread(target=read)
         reader.start()
         child.wait(30)
-        time.sleep(0)
         reader.join(5)
         os.close(leader)
         return b"".join(seen).decode()
@@ -217,26 +215,18 @@ def test_verbose_logs_to_stderr_and_never_to_stdout() -> None:
     json.loads(done.stdout)
 
 
+VERIFY = "verify 447700900123 --server https://127.0.0.1:9"
+STREAMS = ["> >(exec true)", "2> >(exec true)", ">/dev/full", "2>/dev/full", ">&-", "2>&-", "<&- >&- 2>&-"]
+
+
 @pytest.mark.parametrize(
-    "streams",
+    ("arguments", "status", "streams"),
     [
-        "> >(exec true)",
-        "2> >(exec true)",
-        ">/dev/full",
-        "2>/dev/full",
-        ">&-",
-        "2>&-",
-        "<&- >&- 2>&-",
-    ],
-)
-@pytest.mark.parametrize(
-    ("arguments", "status"),
-    [
-        ("verify 447700900123 --server https://127.0.0.1:9", 4),
-        ("verify 447700900123 --server https://127.0.0.1:9 --json -v", 4),
-        ("verify --json --config /nonexistent", 3),
-        ("modem list", 4),
-        ("verify 0123", 2),
+        *((VERIFY, 4, streams) for streams in STREAMS),
+        *((f"{VERIFY} --json -v", 4, streams) for streams in STREAMS[2:]),
+        *(("modem list", 4, streams) for streams in STREAMS[2:4]),
+        *(("verify --json --config /nonexistent", 3, streams) for streams in STREAMS[::6]),
+        *(("verify 0123", 2, streams) for streams in STREAMS[3::3]),
     ],
 )
 def test_no_stream_that_cannot_be_written_changes_the_exit_status(arguments: str, status: int, streams: str) -> None:
