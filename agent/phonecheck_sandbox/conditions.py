@@ -10,6 +10,29 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+DNS_FAULTS = (
+    *("silent", "first-silent", "nxdomain", "servfail", "formerr", "truncated", "spoofed"),
+    *("rebind-loopback", "rebind-lan"),
+)
+"""Of the carrier's DNS. ``formerr`` is its answer to EDNS; ``truncated`` and ``spoofed`` are UDP's."""
+APP_FAULTS = (
+    *("down", "slow", "401", "403", "404", "429", "429-once", "500", "not-json", "not-object", "redirect", "oversize"),
+    *("check-url-http", "check-url-userinfo", "check-url-no-host", "check-url-loopback", "check-url-missing"),
+    *("finish-500", "finish-redirect"),
+)
+"""Of the app server: its answers by status or shape, the check URLs it hands out, and what is wrong only at the finish."""
+
+_WORDS = {"dns_fault": DNS_FAULTS, "app_fault": APP_FAULTS}
+_BOUNDS = {
+    **dict.fromkeys(("radio_rtt", "radio_jitter", "radio_wake"), (0, 600_000)),
+    "radio_loss": (0, 100),
+    "radio_rate": (0, 10_000_000),
+    "platform_ttl": (1, 3600),
+    **dict.fromkeys(("platform_pending", "mno_extra_hops"), (0, 10_000)),
+}
+_STATUSES = {"platform_status": 400, "platform_create_status": 400, "mno_status": 200}
+"""From which HTTP status on they make sense; 0 is none."""
+
 
 @dataclass(slots=True)
 class Conditions:
@@ -29,8 +52,7 @@ class Conditions:
     """The radio swallows everything."""
 
     dns_fault: str = ""
-    """silent | first-silent | nxdomain | servfail | formerr (to EDNS) | truncated | spoofed
-    | rebind-loopback | rebind-lan"""
+    """One of DNS_FAULTS."""
 
     platform_status: int = 0
     """Answer the check URL with this: 400 404 409 412 429 500 501."""
@@ -55,9 +77,7 @@ class Conditions:
     """The MNO's first hop never answers."""
 
     app_fault: str = ""
-    """down | slow | 401 | 403 | 404 | 429 | 429-once | 500 | not-json | not-object | redirect | oversize
-    | check-url-http | check-url-userinfo | check-url-no-host | check-url-loopback | check-url-missing
-    | finish-500 | finish-redirect"""
+    """One of APP_FAULTS."""
 
     @classmethod
     def parse(cls, pairs: list[str], base: Conditions | None = None) -> Conditions:
@@ -74,7 +94,25 @@ class Conditions:
             if not equals or key not in kinds:
                 raise ValueError(f"unknown condition {key!r}; known are: {', '.join(kinds)}")
             values[key] = _read(kinds[key], key, text.strip())
-        return cls(**values)
+        read = cls(**values)
+        read.check()
+        return read
+
+    def check(self) -> None:
+        """See that a condition can be: one that nothing acts on would be taken for one that changes nothing.
+
+        Raises:
+            ValueError: the first value that cannot, said in a sentence.
+        """
+        for key, words in _WORDS.items():
+            if getattr(self, key) not in ("", *words):
+                raise ValueError(f"{key} takes one of these, or nothing: {', '.join(words)}")
+        for key, (least, most) in _BOUNDS.items():
+            if not least <= getattr(self, key) <= most:  # NaN is in no interval
+                raise ValueError(f"{key} takes a number from {least} to {most}")
+        for key, least in _STATUSES.items():
+            if getattr(self, key) and not least <= getattr(self, key) <= 599:
+                raise ValueError(f"{key} takes an HTTP status from {least} to 599, or 0")
 
     def update(self, values: dict[str, Any]) -> None:
         """Take over all values of another set, in place."""
