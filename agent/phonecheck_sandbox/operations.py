@@ -11,6 +11,7 @@ from phonecheck_sandbox import counters, device, topology
 from phonecheck_sandbox.conditions import SCENARIOS, Conditions
 from phonecheck_sandbox.connections import Connections
 from phonecheck_sandbox.control import Request
+from phonecheck_sandbox.lifetime import exit_status
 from phonecheck_sandbox.modem.stack import ModemStack
 from phonecheck_sandbox.parts import Parts
 
@@ -92,7 +93,7 @@ class Operations:
             "ready": self._ready.is_set(),
             "conditions": dataclasses.asdict(self._conditions),
             "modems": self._connections.show(),
-            "ended": self._parts.ended(),
+            "ended": self._parts.ended() | {n: exit_status(code) for n, code in self._stack.ended().items()},
             "run": str(device.RUN),
         }
 

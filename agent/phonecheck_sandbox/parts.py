@@ -35,6 +35,11 @@ def tail(log: Path) -> str:
     return "\n".join(f"    {line}" for line in lines) or "    (it wrote nothing)"
 
 
+def say_ended(name: str, code: int, log: Path) -> None:
+    """Tell whoever sits before the sandbox that it is not whole any more."""
+    print(f"phonecheck-sandbox: its {name} ended with status {exit_status(code)}.\n{tail(log)}", file=sys.stderr)
+
+
 class Parts:
     """All parts of one sandbox.
 
@@ -122,8 +127,7 @@ class Parts:
         assert process.stdout is not None  # noqa: S101  for mypy: PIPE was asked for
         while line := await process.stdout.readline():
             _append(log, line)
-        status = await process.wait()
-        print(f"phonecheck-sandbox: its {name} ended with status {exit_status(status)}.\n{tail(log)}", file=sys.stderr)
+        say_ended(name, await process.wait(), log)
 
 
 def _send(process: Process, conditions: Conditions) -> None:

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from phonecheck_sandbox import counters, device, pki, topology, world
 from phonecheck_sandbox.connections import Connections
@@ -17,7 +18,7 @@ from phonecheck_sandbox.lifetime import CALLER, exit_status
 from phonecheck_sandbox.modem.stack import ModemStack
 from phonecheck_sandbox.namespaces import with_system_paths
 from phonecheck_sandbox.operations import Operations
-from phonecheck_sandbox.parts import Parts, inherited_environment, on_node
+from phonecheck_sandbox.parts import Parts, inherited_environment, on_node, say_ended
 from phonecheck_sandbox.plan import Plan
 from phonecheck_sandbox.switchboard import Switchboard
 
@@ -77,7 +78,11 @@ class _Supervisor:
         self._sessions = [topology.session_of(modem) for modem in range(self._plan.modems)]
         self._connections = Connections(self._sessions)
         self._stack = ModemStack(
-            device.RUN / "modem", self._parts.spawn, subscribers, on_session=self._connections.on_session
+            device.RUN / "modem",
+            self._parts.spawn,
+            subscribers,
+            on_session=self._connections.on_session,
+            on_death=self._on_death,
         )
         self._env = device.set_up(env, bus_address=self._stack.bus_address, ca=pki.in_run_directory(device.RUN).ca_file)
         operations = Operations(
@@ -131,6 +136,10 @@ class _Supervisor:
             if not ending.done():
                 return 128 + number
         return exit_status(ending.result())
+
+    def _on_death(self, name: str, code: int, log: Path) -> None:
+        if self._ready.is_set():  # before, it is the error that the start ends with
+            say_ended(name, code, log)
 
     def _on_signal(self, number: signal.Signals) -> None:
         # From the keyboard, these are sent to COMMAND too, and are for it alone; see lifetime.py.

@@ -6,6 +6,8 @@ Interface: https://www.freedesktop.org/software/ModemManager/doc/latest/ModemMan
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from jeepney import DBusAddress, DBusErrorResponse, MatchRule
@@ -22,7 +24,8 @@ _PATH = "/org/freedesktop/ModemManager1"
 _OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 _MODEM = f"{NAME}.Modem"
 _IPV4 = 1  # MMBearerIpFamily
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 25.0
+"""As D-Bus itself has it; ModemManager asks polkit, a program of its own, before it answers."""
 _CONNECT_SECONDS = 90.0
 """Longer than the 60 s that ModemManager waits for a registration, so that the error is its own."""
 
@@ -39,8 +42,13 @@ class Manager:
         await Proxy(message_bus, self._router).AddMatch(self._changes)
 
     async def wait_until_running(self) -> None:
-        """Return once ModemManager is on the bus."""
-        await bus.wait_for_name(self._router, NAME)
+        """Return once ModemManager is on the bus.
+
+        Raises:
+            SandboxError: the bus is gone.
+        """
+        with _closed_bus():
+            await bus.wait_for_name(self._router, NAME)
 
     async def report(self, action: str, modem: UsbModem) -> None:
         """Report the kernel events for the ports of a modem: ``add`` or ``remove``.
@@ -109,18 +117,25 @@ class Manager:
     ) -> Any:
         target = DBusAddress(path, NAME, interface)
         try:
-            async with asyncio.timeout(seconds):
-                return await bus.call(self._router, target, method, signature, *body)
+            with _closed_bus():
+                async with asyncio.timeout(seconds):
+                    return await bus.call(self._router, target, method, signature, *body)
         except DBusErrorResponse as error:
             if error.name.endswith((".ServiceUnknown", ".NoReply", ".NameHasNoOwner")):
                 raise SandboxError("ModemManager is not running.", hint="Start it first.") from None
             raise SandboxError(
                 f"ModemManager refused {method}: {error.name}.", hint="See its state: mmcli -m any."
             ) from None
-        except (RouterClosed, ConnectionError):
-            raise SandboxError("The private bus is gone.", hint="Start the sandbox anew.") from None
         except TimeoutError:
             raise SandboxError(
                 f"ModemManager did not answer {method} within {seconds:.0f} seconds.",
-                hint="Look at the end of its log.",
+                hint="See whether it runs and what it waits for: phonecheck-sandbox ctl state.",
             ) from None
+
+
+@contextmanager
+def _closed_bus() -> Iterator[None]:
+    try:
+        yield
+    except (RouterClosed, ConnectionError):
+        raise SandboxError("The private bus is gone.", hint="Start the sandbox anew.") from None

@@ -50,6 +50,7 @@ class ModemStack:
         spawn: starts programs.
         subscribers: whose SIM is in which modem.
         on_session: called with a modem's index, and whether its data session has just come up or gone down.
+        on_death: called with the name, the return code and the log of a program that ended by itself.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class ModemStack:
         subscribers: Sequence[world.Subscriber],
         *,
         on_session: Callable[[int, bool], None],
+        on_death: Callable[[str, int, Path], None],
     ) -> None:
         self._run = run
         self._modems: list[tuple[UsbModem, VirtualModem]] = []
@@ -69,7 +71,7 @@ class ModemStack:
         self._socket = run / "bus"
         self._deny_file = run / "polkit-deny"
         environment = {"DBUS_SYSTEM_BUS_ADDRESS": self.bus_address}
-        self._daemons = Daemons(spawn, node="device", logs=run, environment=environment)
+        self._daemons = Daemons(spawn, node="device", logs=run, environment=environment, on_death=on_death)
         self._connection = AsyncExitStack()
         self._manager: Manager
 
@@ -77,6 +79,10 @@ class ModemStack:
     def bus_address(self) -> str:
         """What DBUS_SYSTEM_BUS_ADDRESS must be for a program to see this ModemManager."""
         return bus.address(self._socket)
+
+    def ended(self) -> dict[str, int]:
+        """The programs that ended by themselves, and their return codes. In a sound stack there is none."""
+        return self._daemons.ended()
 
     async def start(self) -> None:
         """Bring all of it up, once; return when ModemManager shows every modem, in whatever state.

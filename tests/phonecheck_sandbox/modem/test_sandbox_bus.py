@@ -16,10 +16,16 @@ from phonecheck_sandbox import world
 from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.modem import bus, polkit
 from phonecheck_sandbox.modem.daemons import Daemons, find
+from phonecheck_sandbox.modem.manager import Manager
 from phonecheck_sandbox.modem.stack import ModemStack
+from phonecheck_sandbox.modem.sysfs import UsbModem
 
 AUTHORITY = DBusAddress("/org/freedesktop/PolicyKit1/Authority", polkit.NAME, f"{polkit.NAME}.Authority")
 ENABLE, CONNECT = "org.freedesktop.ModemManager1.Device.Control", "org.freedesktop.ModemManager1.Connect"
+
+
+def unheard(name: str, code: int, log: Path) -> None:
+    """A death that the test does not ask about."""
 
 
 async def spawn(
@@ -36,7 +42,8 @@ async def private_bus(run: Path) -> AsyncIterator[tuple[Daemons, DBusRouter]]:
     socket = run / "bus"
     configuration = run / "bus.conf"
     configuration.write_text(bus.configuration(socket))
-    daemons = Daemons(spawn, node="", logs=run, environment={"DBUS_SYSTEM_BUS_ADDRESS": bus.address(socket)})
+    environment = {"DBUS_SYSTEM_BUS_ADDRESS": bus.address(socket)}
+    daemons = Daemons(spawn, node="", logs=run, environment=environment, on_death=unheard)
     await daemons.start("dbus-daemon", [find("dbus-daemon"), f"--config-file={configuration}", "--nofork"])
     try:
         await daemons.within(10, "dbus-daemon", bus.wait_until_listening(socket), "takes no connections")
@@ -111,7 +118,7 @@ def test_a_client_outlives_the_bus_without_an_error(tmp_path: Path) -> None:
 
 def test_a_program_that_dies_is_an_error_with_the_end_of_its_log(tmp_path: Path) -> None:
     async def run() -> None:
-        daemons = Daemons(spawn, node="", logs=tmp_path, environment={})
+        daemons = Daemons(spawn, node="", logs=tmp_path, environment={}, on_death=unheard)
         await daemons.start("broken", ["sh", "-c", "echo no such thing >&2; exit 3"])
         with pytest.raises(SandboxError, match=r"^broken ended with status 3\.$") as error:
             await daemons.within(10, "broken", asyncio.Event().wait(), "says nothing")
@@ -123,13 +130,62 @@ def test_a_program_that_dies_is_an_error_with_the_end_of_its_log(tmp_path: Path)
 
 def test_a_program_that_stays_silent_is_an_error_after_its_time(tmp_path: Path) -> None:
     async def run() -> None:
-        daemons = Daemons(spawn, node="", logs=tmp_path, environment={})
+        daemons = Daemons(spawn, node="", logs=tmp_path, environment={}, on_death=unheard)
         await daemons.start("silent", ["sleep", "60"])
         with pytest.raises(SandboxError, match=r"^silent says nothing after 0\.05 s\.$"):
             await daemons.within(0.05, "silent", asyncio.Event().wait(), "says nothing")
         assert daemons.running("silent")
         await daemons.terminate("silent", grace=5)
         assert not daemons.running("silent")
+
+    asyncio.run(run())
+
+
+def test_a_death_is_told_once_and_only_where_nobody_asked_for_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        told: list[tuple[str, int]] = []
+        died = asyncio.Event()
+
+        def on_death(name: str, code: int, log: Path) -> None:
+            told.append((f"{name} {log.name}", code))
+            died.set()
+
+        daemons = Daemons(spawn, node="", logs=tmp_path, environment={}, on_death=on_death)
+        for name in ("killed", "stopped"):
+            await daemons.start(name, ["sleep", "60"])
+        await daemons.kill("killed")
+        await daemons.terminate("stopped", grace=5)
+        assert daemons.ended() == {}
+        await daemons.start("crashed", ["sh", "-c", "exit 7"])
+        async with asyncio.timeout(10):
+            await died.wait()
+        assert told == [("crashed crashed.log", 7)]
+        assert daemons.ended() == {"crashed": 7}
+        await daemons.start("crashed", ["sleep", "60"])
+        assert daemons.ended() == {}
+        await daemons.kill_all()
+
+    asyncio.run(run())
+
+
+def test_waiting_for_a_program_that_another_request_ended_is_an_error_in_words(tmp_path: Path) -> None:
+    async def run() -> None:
+        daemons = Daemons(spawn, node="", logs=tmp_path, environment={}, on_death=unheard)
+        with pytest.raises(SandboxError, match=r"^gone is not running\.$"):
+            await daemons.within(10, "gone", asyncio.Event().wait(), "says nothing")
+
+    asyncio.run(run())
+
+
+@pytest.mark.dbus
+def test_a_bus_that_is_gone_is_said_in_words(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with private_bus(tmp_path) as (daemons, router):
+            await daemons.kill("dbus-daemon")
+            manager = Manager(router)
+            for request in (manager.wait_until_running(), manager.find(UsbModem(0))):
+                with pytest.raises(SandboxError, match=r"^The private bus is gone\.$"):
+                    await request
 
     asyncio.run(run())
 
@@ -142,7 +198,7 @@ def test_a_program_that_is_not_installed_names_its_package(monkeypatch: pytest.M
 
 
 def test_a_stack_knows_its_modems_and_the_words_of_registration(tmp_path: Path) -> None:
-    stack = ModemStack(tmp_path, spawn, [world.SUBSCRIBER], on_session=lambda index, up: None)
+    stack = ModemStack(tmp_path, spawn, [world.SUBSCRIBER], on_session=lambda index, up: None, on_death=unheard)
     with pytest.raises(SandboxError, match=r"no modem 1"):
         asyncio.run(stack.set_signal(50, index=1))
     with pytest.raises(SandboxError, match="registration") as error:
