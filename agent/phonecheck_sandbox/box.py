@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -98,7 +97,6 @@ class Box:
                         line,
                         words,
                         node=node,
-                        cwd=str(Path.cwd()),
                         env=env or {},
                         stdio=[file.fileno() for file in files],
                     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from phonecheck_sandbox import control
+from phonecheck_sandbox import control, streams
 from phonecheck_sandbox.conditions import SCENARIOS, Conditions
 from phonecheck_sandbox.errors import SandboxError
 
@@ -116,9 +116,10 @@ def _start(*, scenario: str | None, pairs: Sequence[str], no_connect: bool, **op
     try:
         conditions = Conditions(**SCENARIOS[scenario] if scenario else {})
         conditions.update({name: value for name, value in knobs.items() if value is not None})
+        conditions.check()  # what an option alone cannot see: "nan" and "inf" are floats too
         conditions = Conditions.parse(list(pairs), conditions)
     except ValueError as error:
-        raise click.UsageError(f"--set: {error}.") from None
+        raise click.UsageError(f"The condition cannot be: {error}.") from None
     plan = Plan(conditions=conditions, connect=not no_connect, **options)
 
     def supervise(link: Any, keeper: int) -> int:
@@ -162,7 +163,7 @@ def exec_(pid: int | None, node: str, command: tuple[str, ...]) -> None:
     """Run COMMAND on a node; its exit status is this one's. It ends when this does."""
     env = {name: os.environ[name] for name in ("TERM", "COLUMNS", "LINES") if name in os.environ}
     with control.dial(control.find(pid)) as line:
-        control.begin_exec(line, command, node=node, cwd=str(Path.cwd()), env=env, stdio=(0, 1, 2))
+        control.begin_exec(line, command, node=node, env=env, stdio=(0, 1, 2))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, _: line.sendall(control.encode({"signal": number})))
         try:
@@ -173,6 +174,7 @@ def exec_(pid: int | None, node: str, command: tuple[str, ...]) -> None:
 
 def run() -> None:
     """The entry point."""
+    streams.make_sound()
     try:
         main()
     except SandboxError as error:

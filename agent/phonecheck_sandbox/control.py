@@ -172,9 +172,17 @@ def ask(address: str, words: Sequence[str], timeout: float | None = None) -> dic
 
 
 def begin_exec(
-    line: socket.socket, argv: Sequence[str], *, node: str, cwd: str, env: Mapping[str, str], stdio: Sequence[int]
+    line: socket.socket, argv: Sequence[str], *, node: str, env: Mapping[str, str], stdio: Sequence[int]
 ) -> None:
-    """Ask for a command on a node; its exit status comes with ``receive``."""
+    """Ask for a command on a node, in the caller's directory; its exit status comes with ``receive``.
+
+    Raises:
+        SandboxError: the caller's directory is gone.
+    """
+    try:
+        cwd = str(Path.cwd())
+    except FileNotFoundError:
+        raise SandboxError("The directory that you are in is gone.", hint="Go to another one: cd") from None
     message = encode({"exec": {"argv": list(argv), "node": node, "cwd": cwd, "env": dict(env)}})
     with _hung_up():
         sent = socket.send_fds(line, [message], list(stdio))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any
 
 import click
 
-from phonecheck_sandbox import control, world
+from phonecheck_sandbox import control, streams, world
 
 SIM_NUMBER = f"+{world.SUBSCRIBER.msisdn}"
 OTHER_NUMBER = f"+{world.OTHER_SUBSCRIBER.msisdn}"
@@ -179,7 +180,9 @@ def _credential(name: str) -> str:
 
 
 def _run(command: list[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, input=stdin, capture_output=True, text=True, errors="replace", timeout=60, check=False
+    )
 
 
 def _indent(text: str) -> None:
@@ -190,5 +193,16 @@ def _bold(text: str) -> str:
     return click.style(text, bold=True) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
 
 
+def run(words: list[str]) -> int:
+    """The entry point: tell the story to whoever listens to the end."""
+    streams.make_sound()
+    try:
+        return main(as_json="--json" in words)
+    except BrokenPipeError:
+        # As "| head" does. Python would try to write the rest once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+
+
 if __name__ == "__main__":
-    sys.exit(main(as_json="--json" in sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))

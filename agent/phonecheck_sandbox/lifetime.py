@@ -34,6 +34,7 @@ a process group that is gone, and cannot give it back to one that its pid namesp
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -74,7 +75,10 @@ def hold(supervise: Supervise) -> int:
     terminal = _Terminal()
     sys.stdout.flush()
     sys.stderr.flush()
-    gate = os.fork()
+    try:
+        gate = os.fork()
+    except OSError as error:
+        raise no_room(error) from None
     if gate == 0:
         listener.close()
         link.close()
@@ -156,12 +160,33 @@ def _end(work: Callable[[], int]) -> None:
         status = work()
     except SandboxError as error:
         print(report(error), file=sys.stderr)
+    except (OSError, RuntimeError) as error:
+        if is_out_of_room(error):
+            print(report(no_room(error)), file=sys.stderr)
+        else:
+            sys.excepthook(*sys.exc_info())
     except BaseException:  # noqa: BLE001  shown whole, by the hook, like any bug; but the child ends here
         sys.excepthook(*sys.exc_info())
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_status(status))
+
+
+def is_out_of_room(error: Exception) -> bool:
+    """Whether the error is the machine's limits, and no fault of the sandbox."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+    return str(error) == "can't start new thread"  # Python has no better name for EAGAIN there
+
+
+def no_room(error: Exception) -> SandboxError:
+    """The error for a machine, or an account, that is full."""
+    reason = error.strerror if isinstance(error, OSError) else error
+    return SandboxError(
+        f"This account has no room for the sandbox's processes and files: {reason}.",
+        hint="It takes some 40 processes and threads: see ulimit -u and ulimit -n, and what else runs.",
+    )
 
 
 def exit_status(code: int) -> int:

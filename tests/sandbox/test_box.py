@@ -256,6 +256,44 @@ def test_the_end_of_a_sandbox_is_seen_by_who_asks_it():
         assert control.running(Path("/proc/net/unix").read_text(), os.getuid()).count((os.getuid(), box.pid)) == 0
 
 
+@pytest.mark.parametrize(
+    ("program", "part"), [("phonecheck_sandbox[.]modem[.]polkit", "polkit"), ("phonecheck_sandbox[.]radio", "radio")]
+)
+def test_a_part_that_dies_is_told_on_the_spot_and_in_the_state(program: str, part: str):
+    kill = f"kill -9 $(pgrep -f '{program}'); sleep 0.3; phonecheck-sandbox ctl state"
+    command = [*SANDBOX, "run", "--no-connect", "--", "sh", "-c", kill]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert json.loads(done.stdout)["ended"] == {part: 137}
+    assert f"its {part} ended with status 137" in done.stderr
+
+
+def test_what_is_ended_on_request_is_no_death(box: Box):
+    box.ctl("manager-stop")
+    box.ctl("manager-start")
+    box.ctl("connect")
+    assert box.ctl("state")["ended"] == {}
+
+
+def test_a_command_from_a_caller_whose_input_is_closed_reads_nothing(box: Box):
+    ctl = [*SANDBOX, "ctl", "--pid", str(box.pid), "exec", "--", "cat"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *ctl], capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_command_from_a_directory_that_is_gone_is_refused_in_a_sentence(box: Box, tmp_path: Path):
+    ctl = [*SANDBOX, "ctl", "--pid", str(box.pid), "exec", "--", "true"]
+    script = 'rmdir "$PWD"; exec "$@"'
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *ctl], cwd=gone, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        70,
+        "phonecheck-sandbox: The directory that you are in is gone.",
+    )
+
+
 def test_two_modems_have_two_subscribers():
     with Box("--modems", "2") as box:
         Thread(target=mirror, args=(box, "carrier", world.LAB), daemon=True).start()

@@ -45,6 +45,14 @@ def test_a_demo_that_does_not_hold_says_so(device: Any, condition: str) -> None:
     assert "Not all of it held" in done.stdout
 
 
+def test_a_demo_is_told_in_the_letters_that_the_locale_has_and_to_whoever_listens(device: Any) -> None:
+    told = [sys.executable, "-P", "-m", "phonecheck_sandbox.demo"]
+    script = '"$@" | head -n 1; true'
+    done = device.run("sh", "-c", script, "sh", *told, env={"PYTHONIOENCODING": "ascii"})
+    device.packets(reset=True)
+    assert (done.stdout, done.stderr) == ("phonecheck: a SIM verified over a mobile link\n", "")
+
+
 def test_one_claim_that_fails_is_enough() -> None:
     demo = Demo(quiet=True)
     demo.claim("one", True)
