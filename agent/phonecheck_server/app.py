@@ -82,7 +82,7 @@ def create_app(
     def route(path: str, method: str, handler: _Handler) -> Route:
         return Route(path, partial(server.answer, handler), methods=[method])
 
-    return Starlette(
+    app = Starlette(
         routes=[
             route("/v0.1/phone-check", "POST", partial(server.create, "v0.1")),
             route("/v0.1/phone-check", "GET", server.result),
@@ -92,6 +92,9 @@ def create_app(
         exception_handlers={ProblemError: on_problem, HTTPException: on_http_exception},
         lifespan=lifespan,
     )
+    # A path with a slash too many is unknown. Starlette would send it elsewhere, to a host that the request itself names.
+    app.router.redirect_slashes = False
+    return app
 
 
 class _AppServer:
@@ -124,7 +127,7 @@ class _AppServer:
             number = e164.normalise(_text(body, "phone_number", 64))
         except ValueError as error:
             raise bad_request(f"phone_number is {error}.") from None
-        self._sessions.require_room()
+        self._sessions.require_room(device)
         reference_id = secrets.token_urlsafe(16)
         asked = self._clock()
         check = await self._platform.create(version, number, reference_id=reference_id, redirect_url=self._redirect_url)

@@ -42,7 +42,10 @@ def run(config: Path | None, check: bool) -> None:
         click.echo("The settings are sound.")
         return
 
-    import uvicorn  # noqa: PLC0415  half of the start-up time, and of no use to --help and --check
+    # Half of the start-up time, and of no use to --help and --check.
+    import uvicorn  # noqa: PLC0415
+
+    from phonecheck_server.listener import ImpatientProtocol  # noqa: PLC0415
 
     _log_to_stderr()
     if loaded.tls_cert is None and not _is_loopback(loaded.host):
@@ -55,7 +58,7 @@ def run(config: Path | None, check: bool) -> None:
         port=loaded.port,
         ssl_certfile=loaded.tls_cert,
         ssl_keyfile=loaded.tls_key,
-        http="h11",
+        http=ImpatientProtocol,
         ws="none",
         # uvicorn's own access log holds the query, and its configuration would replace ours.
         access_log=False,

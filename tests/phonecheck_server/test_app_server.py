@@ -455,3 +455,11 @@ async def test_the_log_says_who_and_how_and_nothing_secret(rig: Rig, caplog: pyt
     assert len(lines) == 5
     assert lines[0].startswith("meter POST /v0.2/phone-check -> 200")
     assert not any(secret in line for line in lines for secret in (NUMBER, CODE, SECRET, ACCESS, METER, ID))
+
+
+@pytest.mark.parametrize("path", ["/v0.2/phone-check/", "/v0.1/phone-check/?check_id=1"])
+async def test_a_slash_too_many_leads_nowhere(rig: Rig, path: str) -> None:
+    async with rig.device() as device:
+        answer = await device.post(path, json={"phone_number": NUMBER}, headers={"Host": "thief.example"})
+    assert answer.status_code == 404
+    assert "Location" not in answer.headers
