@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import ssl
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,9 +75,11 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Settings:
     tls_cert, tls_key = _path(values, "tls_cert"), _path(values, "tls_key")
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("bad-setting", "tls_cert and tls_key go together; one of them is missing.", hint=_HINT)
+    ca_file = _path(values, "ca_file")
+    _try_certificates(tls_cert, tls_key, ca_file)
     return Settings(
-        platform_url=_https(_require(values, "platform_url"), "platform_url").rstrip("/"),
-        client_id=_require(values, "client_id"),
+        platform_url=_base_url(_require(values, "platform_url"), "platform_url"),
+        client_id=_client_id(_require(values, "client_id")),
         client_secret=_client_secret(values, environ),
         devices=_devices(values),
         host=values.get("host", "127.0.0.1"),
@@ -84,7 +87,7 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Settings:
         tls_cert=tls_cert,
         tls_key=tls_key,
         redirect_url=_https(values["redirect_url"], "redirect_url") if "redirect_url" in values else None,
-        ca_file=_path(values, "ca_file"),
+        ca_file=ca_file,
     )
 
 
@@ -130,12 +133,59 @@ def _path(values: dict[str, str], key: str) -> Path | None:
 def _https(url: str, key: str) -> str:
     try:
         parts = urlsplit(url)
-        sound = parts.scheme == "https" and bool(parts.hostname) and parts.username is None and parts.port != 0
+        host = (parts.hostname or "").encode("idna")  # as a connection will; UnicodeError is a ValueError
+        sound = parts.scheme == "https" and host and parts.username is None and parts.port != 0
     except ValueError:
         sound = False
-    if not sound:
-        raise ConfigError("bad-setting", f"{key} must be an https URL without a user name.", hint=_HINT)
+    # urlsplit lets blanks and controls pass, and drops some of them from what it returns.
+    if not sound or not url.isprintable() or " " in url or "#" in url:
+        raise ConfigError(
+            "bad-setting", f"{key} must be an https URL without a user name, blanks or a fragment.", hint=_HINT
+        )
     return url
+
+
+def _base_url(url: str, key: str) -> str:
+    if "?" in url:  # the paths of the API come behind it
+        raise ConfigError("bad-setting", f"{key} must be a base URL, without a query.", hint=_HINT)
+    return _https(url, key).rstrip("/")
+
+
+def _client_id(text: str) -> str:
+    # RFC 7617 §2: the first colon ends the user-id.
+    if not text.isascii() or not text.isprintable() or ":" in text:
+        raise ConfigError("bad-setting", "client_id must be plain characters without a colon.", hint=_HINT)
+    return text
+
+
+def _try_certificates(tls_cert: Path | None, tls_key: Path | None, ca_file: Path | None) -> None:
+    """Read them once, so that what is wrong is said now and not by a traceback when the server starts."""
+
+    def no_password() -> str:
+        raise ConfigError(
+            "bad-setting", f"tls_key {tls_key} is encrypted, and there is nobody to ask.", hint="Store it decrypted."
+        )
+
+    try:
+        if tls_cert:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls_cert, tls_key, password=no_password)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(
+            "bad-setting",
+            f"tls_cert and tls_key are no certificate chain and its key: {_reason(error)}.",
+            hint="Both are PEM files; tls_cert begins with the server's own certificate.",
+        ) from None
+    try:
+        if ca_file:
+            ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        hint = "It is a PEM file of CA certificates; without it the system's are used."
+        raise ConfigError("bad-setting", f"ca_file holds no certificates: {_reason(error)}.", hint=hint) from None
+
+
+def _reason(error: OSError) -> str:
+    reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+    return (reason or type(error).__name__).lower().replace("_", " ")
 
 
 def _port(text: str) -> int:

@@ -71,7 +71,16 @@ def test_systemd_credentials_go_before_files(
         ({"platform_url": "http://eu.api.example"}, "platform_url must be an https URL"),
         ({"platform_url": "https://user@eu.api.example"}, "platform_url must be an https URL"),
         ({"platform_url": "https://["}, "platform_url must be an https URL"),
+        ({"platform_url": "https://eu api.example"}, "platform_url must be an https URL"),
+        ({"platform_url": "https://eu..example"}, "platform_url must be an https URL"),
+        ({"platform_url": "https://eu.api.example/#v1"}, "platform_url must be an https URL"),
+        ({"platform_url": "https://eu.api.example/?v=1"}, "platform_url must be a base URL"),
+        ({"client_id": "project:eu"}, "client_id must be plain characters without a colon"),
+        ({"client_id": "projët"}, "client_id must be plain"),
+        ({"ca_file": __file__}, "ca_file holds no certificates"),
+        ({"tls_cert": __file__, "tls_key": __file__}, "tls_cert and tls_key are no certificate chain"),
         ({"redirect_url": "http://app.example"}, "redirect_url must be an https URL"),
+        ({"redirect_url": "https://app.example/#done"}, "redirect_url must be an https URL"),
         ({"port": 70000}, "port must be"),
         ({"port": "¹"}, "port must be"),
         ({"tls_cert": "/nowhere.pem"}, "not a file"),
@@ -89,6 +98,39 @@ def test_a_bad_setting_is_named_and_no_secret_is(
         load(toml(tmp_path, {**files, **changes}), {})
     assert SECRET not in caught.value.message + caught.value.hint
     assert TOKEN not in caught.value.message + caught.value.hint
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> dict[str, str]:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    leaf = authority.issue_cert("app.example")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    leaf.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    return {"tls_cert": str(tmp_path / "cert.pem"), "tls_key": str(tmp_path / "key.pem")}
+
+
+def test_certificates_are_tried(tmp_path: Path, files: dict[str, str], certificate: dict[str, str]) -> None:
+    settings = load(toml(tmp_path, {**files, **certificate, "ca_file": str(tmp_path / "ca.pem")}), {})
+    assert (settings.tls_cert, settings.tls_key) == (tmp_path / "cert.pem", tmp_path / "key.pem")
+
+
+def test_a_key_that_would_ask_for_a_password_is_refused(
+    tmp_path: Path, files: dict[str, str], certificate: dict[str, str]
+) -> None:
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    key_file = Path(certificate["tls_key"])
+    key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"word"),
+        )
+    )
+    with pytest.raises(ConfigError, match="is encrypted"):
+        load(toml(tmp_path, {**files, **certificate}), {})
 
 
 @pytest.mark.parametrize("key", ["platform_url", "client_id", "client_secret_file", "device_tokens_file"])
