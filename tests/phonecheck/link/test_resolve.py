@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from name_server_sockets import udp_and_tcp
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, ConfigError, DeadlineExceeded, LinkError
 from phonecheck.link.resolve import Resolver
@@ -63,10 +64,8 @@ class Server:
     def __init__(self, behaviour: Behaviour) -> None:
         self.asked: list[tuple[str, str, str, int]] = []
         self._behaviour = behaviour
-        self._tcp = socket.create_server(("127.0.0.1", 0))
+        self._udp, self._tcp = udp_and_tcp()
         self.address = self._tcp.getsockname()
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(self.address)
         self._threads = [threading.Thread(target=serve) for serve in (self._serve_udp, self._serve_tcp)]
         for thread in self._threads:
             thread.start()

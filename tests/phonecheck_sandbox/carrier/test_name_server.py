@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from ipaddress import IPv4Address, IPv4Network
 
 import dns.asyncquery
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from name_server_sockets import udp_and_tcp
 from phonecheck_sandbox.carrier.dns import NameServer, Zone
 from phonecheck_sandbox.conditions import Conditions
 
@@ -147,11 +147,9 @@ def test_no_datagram_breaks_it(data: bytes) -> None:
 
 def test_it_answers_over_udp_and_tcp() -> None:
     async def story() -> None:
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind(("127.0.0.1", 0))
+        udp, tcp = udp_and_tcp()
         udp.setblocking(False)
         port = udp.getsockname()[1]
-        tcp = socket.create_server(("127.0.0.1", port))
         server = NameServer(Zone(ZONE.names), Conditions())
         serving = asyncio.create_task(server.serve(udp, tcp))
         try:
