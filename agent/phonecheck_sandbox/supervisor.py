@@ -43,7 +43,7 @@ class _Supervisor:
         self._link = link
         self._keeper = keeper
         self._ready = asyncio.Event()
-        self._command: asyncio.subprocess.Process | None = None
+        self._commanding = False
 
     async def live(self) -> int:
         loop = asyncio.get_running_loop()
@@ -122,11 +122,12 @@ class _Supervisor:
     async def _run_command(self, command: tuple[str, ...]) -> int:
         if self._plan.welcome:
             print(self._plan.welcome, file=sys.stderr, flush=True)
+        # Before it can run: asyncio hands the process over some time after the fork, and COMMAND may have begun by then.
+        self._commanding = True
         try:
             process = await asyncio.create_subprocess_exec(*on_node("device", command), env=self._env)
         except OSError as error:
             raise SandboxError(f"The command cannot be started: {error.strerror}.", hint="Shorten it.") from None
-        self._command = process
         ending = asyncio.ensure_future(process.wait())
         await asyncio.wait((ending, self._end), return_when=asyncio.FIRST_COMPLETED)
         if not ending.done():
@@ -143,7 +144,7 @@ class _Supervisor:
 
     def _on_signal(self, number: signal.Signals) -> None:
         # From the keyboard, these are sent to COMMAND too, and are for it alone; see lifetime.py.
-        if self._command is not None and number in (signal.SIGINT, signal.SIGQUIT):
+        if self._commanding and number in (signal.SIGINT, signal.SIGQUIT):
             return
         self._end_with(number)
 
