@@ -97,23 +97,33 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
         from phonecheck.chain.url import parse_redirect_url
 
         parse_redirect_url(settings.server.redirect_url)
-    closing = Closing()
+    # The chain takes leave of its peers while the app server, over the link too, is still to be asked for the result.
+    of_chain, of_server = Closing(), Closing()
+
+    def settle() -> None:
+        of_chain.finish()
+        of_server.finish()
+
+    def linger() -> None:
+        of_chain.linger()
+        of_server.linger()
+
     number = None if settings.phone.number == "sim" else PhoneNumber.parse(settings.phone.number)
     return Parts(
         read_modem=lambda deadline: _read_modem(settings, deadline),
         find_link=lambda modem: _find_link(settings, modem),
         number=number,
         sim_number=_sim_number,
-        app_server=lambda link: _app_server(settings, token, link, closing),
+        app_server=lambda link: _app_server(settings, token, link, of_server),
         server_needs_link=settings.server.over == "modem",
         check_url=_check_url,
         open_chain=lambda url, link, modem, deadline, on_hop: _open_chain(
-            settings, url, link, modem, deadline, on_hop, closing
+            settings, url, link, modem, deadline, on_hop, of_chain
         ),
         code_expected=settings.server.protocol == "v0.2",
         warm_up=_warm_up,
-        settle=closing.finish,
-        linger=closing.linger,
+        settle=settle,
+        linger=linger,
     )
 
 
