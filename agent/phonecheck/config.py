@@ -7,6 +7,7 @@ Order of precedence: command line, then the file named by ``--config`` or ``PHON
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 import types
 import typing
@@ -21,6 +22,9 @@ from phonecheck.model import IPAddress, PhoneNumber
 
 DEFAULT_FILE = Path("/etc/phonecheck/agent.toml")
 _LARGEST = 256 * 1024
+_MAY_BE_ZERO = frozenset({"modem.wait"})
+# 3GPP TS 23.003, 9.1: at most 100 octets, labels of letters, digits and hyphens; operators are seen to use more signs.
+_APN = re.compile(r"[!-~]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +56,37 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class ModemChoice:
-    """Which modem: ``iccid:…``, ``imei:…`` or a device path; None where there is only one."""
+    """Which modem, and what may be done to make it ready.
+
+    ``id`` is ``iccid:…``, ``imei:…`` or a device path; None where there is only one. ``connect = "auto"`` unlocks, enables
+    and connects it as far as it is needed, and takes down afterwards what it brought up unless ``keep``. ``apn`` and
+    ``ip_type`` are the bearer's; ``roaming`` allows one abroad. ``wait`` is how many seconds a modem, a registration or a
+    bearer that is not there yet may take beyond the command's own time.
+    """
 
     id: str | None = None
+    connect: Literal["never", "auto"] = "never"
+    apn: str | None = None
+    ip_type: Literal["4", "6", "4v6"] | None = None
+    roaming: bool = False
+    keep: bool = False
+    pin_file: Path | None = None
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class LinkChoice:
-    """The link: ``interface`` for one that ModemManager does not manage, ``dns`` in place of the bearer's servers."""
+    """The link: ``interface`` for one that ModemManager does not manage, ``dns`` in place of the bearer's servers.
+
+    ``routes = "auto"`` gives a link what it lacks in the kernel (address, route, rule) for the time of the exchange.
+    ``strict`` refuses an ``interface`` that carries the device's default route and is not known to be a modem's.
+    """
 
     interface: str | None = None
     dns: tuple[IPAddress, ...] = ()
     family: Literal["auto", "4", "6"] = "auto"
+    routes: Literal["auto", "never"] = "auto"
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +198,12 @@ def _value(hint: Any, name: str, value: object) -> object:
         if not isinstance(values, list):
             raise ConfigError("bad-setting", f"{name} must be a list of IP addresses.")
         return tuple(_address(name, item) for item in values)
+    if hint is bool:
+        if not isinstance(value, bool):
+            raise ConfigError("bad-setting", f"{name} must be true or false.")
+        return value
     if hint is float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 3600:
-            raise ConfigError("bad-setting", f"{name} must be a number of seconds above 0, at most 3600.")
-        return float(value)
+        return _seconds(name, value)
     if hint is int:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 50:
             raise ConfigError("bad-setting", f"{name} must be a whole number from 0 to 50.")
@@ -186,6 +211,19 @@ def _value(hint: Any, name: str, value: object) -> object:
     if not isinstance(value, str) or not value:
         raise ConfigError("bad-setting", f"{name} must be a text that is not empty.")
     return Path(value) if hint is Path else value
+
+
+def _seconds(name: str, value: object) -> float:
+    zero = name in _MAY_BE_ZERO
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value <= 3600
+        or (not value and not zero)
+    ):
+        least = "from 0" if zero else "above 0"
+        raise ConfigError("bad-setting", f"{name} must be a number of seconds {least}, at most 3600.")
+    return float(value)
 
 
 def _address(name: str, value: object) -> IPAddress:
@@ -209,11 +247,28 @@ def _check(settings: Settings) -> None:
         raise ConfigError(
             "bad-setting", "server.client_cert and server.client_key go together; one of them is missing."
         )
+    if settings.modem.apn is not None:
+        apn(settings.modem.apn)
     if settings.phone.number != "sim":
         try:
             PhoneNumber.parse(settings.phone.number)
         except ValueError as error:
             raise ConfigError("bad-setting", f'phone.number must be "sim" or a number, and it is {error}.') from None
+
+
+def apn(text: str) -> str:
+    """An APN that can be one.
+
+    Raises:
+        ConfigError: bad-setting.
+    """
+    if not _APN.fullmatch(text):
+        raise ConfigError(
+            "bad-setting",
+            "The APN is empty, too long, or holds a character that no APN does.",
+            hint="Ask the operator for it; it looks like internet, or iot.example.com.",
+        )
+    return text
 
 
 def server_url(url: str) -> str:

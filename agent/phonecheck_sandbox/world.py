@@ -7,7 +7,7 @@ device ── lan0 ── lan (router, NAT) ────────────
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from phonecheck_sandbox import secret
 
@@ -16,6 +16,7 @@ NODES = ("device", "lan", "carrier", "internet")
 # device
 LAN0 = IPv4Interface("192.168.8.20/24")
 WWAN0 = IPv4Interface("10.64.0.2/30")
+WWAN0_6 = IPv6Interface("2001:db8:64:1::2/64")
 WWAN0_MTU = 1430
 
 # lan: a home router
@@ -24,8 +25,13 @@ LAN_PUBLIC = IPv4Interface("192.0.2.10/24")
 
 # carrier: what the subscribers see, and what the Internet sees of them
 PGW = IPv4Interface("10.64.0.1/30")
+PGW_6 = IPv6Interface("2001:db8:64:1::1/64")
 SUBSCRIBERS = IPv4Network("10.64.0.0/24")
 CARRIER_DNS = (IPv4Address("10.64.1.53"), IPv4Address("10.64.2.53"))
+CARRIER_DNS_6 = (IPv6Address("2001:db8:65:1::53"), IPv6Address("2001:db8:65:2::53"))
+"""DNS64: where a name has no AAAA, they make one up from its A and the NAT64's prefix (RFC 6147)."""
+NAT64 = IPv6Network("2001:db8:46::/96")
+"""A prefix of the operator's own, so that it must be discovered (RFC 7050)."""
 CARRIER_PUBLIC = IPv4Interface("203.0.113.64/24")
 CARRIER_PUBLIC_RANGE = CARRIER_PUBLIC.network
 MNO_PARTNER = IPv4Address("203.0.113.80")
@@ -57,6 +63,7 @@ LAB_OTHER_HOST, TLS13_RESET_HOST, TLS13_SILENT_HOST, SLOW_TLS_HOST = (
 )
 """The lab again with a good certificate; carrier boxes that reset or swallow a modern ClientHello; a slow handshake."""
 
+MNO_START_6, MNO_ENRICH_6, MNO_IDENTITY_6, LAB_6 = (IPv6Address(f"2001:db8:65::{n}") for n in (10, 11, 12, 20))
 MNO_START = IPv4Address("10.65.0.10")
 MNO_ENRICH = IPv4Address("10.65.0.11")
 MNO_IDENTITY = IPv4Address("10.65.0.12")
@@ -95,23 +102,30 @@ APP_REDIRECT_URL = f"https://{APP_SERVER_HOST}/v0.2/phone-check/exchange-code"
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A SIM of the carrier, and the address its session has. ``msisdn`` is E.164 without ``+``."""
+    """A SIM of the carrier, and the addresses its session has. ``msisdn`` is E.164 without ``+``."""
 
     msisdn: str
     imsi: str
     iccid: str
     imei: str
     address: IPv4Address
+    address6: IPv6Address
 
 
 OPERATOR_CODE = "00101"
 OPERATOR_NAME = "Sandbox Mobile"
-SUBSCRIBER = Subscriber("447700900123", "001010123456789", "8944001012345678909", "867223029999992", WWAN0.ip)
+SUBSCRIBER = Subscriber(
+    "447700900123", "001010123456789", "8944001012345678909", "867223029999992", WWAN0.ip, WWAN0_6.ip
+)
 OTHER_SUBSCRIBER = Subscriber(
-    "447700900456", "001010987654321", "8944001019876543211", "867223021111118", IPv4Address("10.64.0.6")
+    *("447700900456", "001010987654321", "8944001019876543211", "867223021111118"),
+    IPv4Address("10.64.0.6"),
+    IPv6Address("2001:db8:64:2::2"),
 )
 """Another customer of the same carrier; with ``--modems 2``, the SIM of the second modem."""
-SUBSCRIBERS_BY_ADDRESS = {s.address: s for s in (SUBSCRIBER, OTHER_SUBSCRIBER)}
+SUBSCRIBERS_BY_ADDRESS: dict[IPv4Address | IPv6Address, Subscriber] = {
+    address: s for s in (SUBSCRIBER, OTHER_SUBSCRIBER) for address in (s.address, s.address6)
+}
 CARRIER_NUMBERS = "447700900"
 """Numbers that start so belong to this carrier; others are another MNO's, for which the platform answers 409."""
 

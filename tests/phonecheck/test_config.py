@@ -123,7 +123,11 @@ def test_a_file_that_is_no_toml(tmp_path, content, words):
         ("[sever]", "Unknown section [sever].", "Did you mean server?"),
         ("[server]\nurll = 'x'", "Unknown setting server.urll.", "Did you mean server.url?"),
         ("[chain]\nhoptimeout = 3", "Unknown setting chain.hoptimeout.", "Did you mean chain.hop_timeout?"),
-        ("[modem]\nzzz = 3", "Unknown setting modem.zzz.", "Known here: modem.id."),
+        (
+            "[modem]\nzzz = 3",
+            "Unknown setting modem.zzz.",
+            "Known here: modem.id, modem.connect, modem.apn, modem.ip_type, modem.roaming, modem.keep, modem.pin_file, modem.wait.",
+        ),
         ("server = 'https://x'", "server must be a section: [server].", None),
         ("url = 'https://x'", "Unknown section [url].", None),
     ],

@@ -13,7 +13,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -56,7 +56,7 @@ class MnoSettings:
     operator_name: str
     network_id: str
     partner_secret: str
-    subscribers: Mapping[IPv4Address, Subscriber]
+    subscribers: Mapping[IPv4Address | IPv6Address, Subscriber]
 
 
 @dataclass(slots=True)
