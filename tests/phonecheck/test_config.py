@@ -78,6 +78,9 @@ def test_one_server_needs_no_list(tmp_path):
     assert load(tmp_path, '[link]\ndns = "10.64.0.53"').link.dns == (IPv4Address("10.64.0.53"),)
 
 
+MODEM = ("id", "connect", "apn", "ip_type", "roaming", "keep", "pin_file", "wait")
+
+
 @pytest.mark.skipif(config.DEFAULT_FILE.exists(), reason=f"this machine has a {config.DEFAULT_FILE}")
 def test_the_default_file_may_be_missing():
     assert config.load(None) == Settings()
@@ -126,7 +129,7 @@ def test_a_file_that_is_no_toml(tmp_path, content, words):
         (
             "[modem]\nzzz = 3",
             "Unknown setting modem.zzz.",
-            "Known here: modem.id, modem.connect, modem.apn, modem.ip_type, modem.roaming, modem.keep, modem.pin_file, modem.wait.",
+            "Known here: " + ", ".join(f"modem.{name}" for name in MODEM) + ".",
         ),
         ("server = 'https://x'", "server must be a section: [server].", None),
         ("url = 'https://x'", "Unknown section [url].", None),
