@@ -14,8 +14,9 @@ from typing import Any
 import click
 
 from phonecheck_sandbox import control, streams
-from phonecheck_sandbox.conditions import SCENARIOS, Conditions
+from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.errors import SandboxError
+from phonecheck_sandbox.scenarios import SCENARIOS, Scenario
 
 _KNOBS = {
     "rtt": "radio_rtt",
@@ -112,9 +113,10 @@ def _start(*, scenario: str | None, pairs: Sequence[str], no_connect: bool, **op
     from phonecheck_sandbox import lifetime
     from phonecheck_sandbox.plan import Plan
 
+    chosen = SCENARIOS[scenario] if scenario else Scenario("")
     knobs = {name: options.pop(option, None) for option, name in _KNOBS.items()}
     try:
-        conditions = Conditions(**SCENARIOS[scenario] if scenario else {})
+        conditions = Conditions(**chosen.conditions)
         conditions.update({name: value for name, value in knobs.items() if value is not None})
         conditions.check()  # what an option alone cannot see: "nan" and "inf" are floats too
         conditions = Conditions.parse(list(pairs), conditions)

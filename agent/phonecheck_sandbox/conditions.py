@@ -1,4 +1,4 @@
-"""What is out of the ordinary in the sandbox at the moment: one flat set of knobs, and the scenarios that turn them.
+"""What is out of the ordinary in the sandbox at the moment: one flat set of knobs.
 
 The supervisor holds the truth and sends it whole to each process on a change (``phonecheck-sandbox ctl set KEY=VALUE``);
 servers, radio and DNS read it at each request, so a change acts at once.
@@ -129,20 +129,3 @@ def _read(kind: type, key: str, text: str) -> str | float | bool:
         return text if kind is str else kind(text)
     except ValueError:
         raise ValueError(f"{key} takes a number") from None
-
-
-SCENARIOS: dict[str, dict[str, Any]] = {
-    "lte": {"radio_rtt": 60.0, "radio_jitter": 10.0},
-    "bad-radio": {"radio_rtt": 400.0, "radio_jitter": 150.0, "radio_loss": 3.0, "radio_wake": 2000.0},
-    "not-mobile": {"platform_status": 412},
-    "operator-unsupported": {"platform_status": 501},
-    "wrong-operator": {"platform_status": 409},
-    "rate-limited": {"platform_status": 429},
-    "dns-silent": {"dns_fault": "silent"},
-    "dns-spoofed": {"dns_fault": "spoofed"},
-    "redirect-loop": {"mno_loop": True},
-    "eleven-redirects": {"mno_extra_hops": 6},
-    "app-server-down": {"app_fault": "down"},
-    "slow-result": {"platform_pending": 2},
-}
-"""Named sets of conditions for ``--scenario``; what a name leaves out stays ordinary."""

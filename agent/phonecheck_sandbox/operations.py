@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from phonecheck_sandbox import counters, device, topology
-from phonecheck_sandbox.conditions import SCENARIOS, Conditions
+from phonecheck_sandbox import counters, device, scenarios, topology
+from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.connections import Connections
-from phonecheck_sandbox.control import Request
+from phonecheck_sandbox.control import Request, parse
 from phonecheck_sandbox.lifetime import exit_status
 from phonecheck_sandbox.modem.stack import ModemStack
 from phonecheck_sandbox.parts import Parts
@@ -18,17 +18,6 @@ from phonecheck_sandbox.parts import Parts
 _PIN = "1234"
 
 Reply = dict[str, Any]
-
-
-def of_scenario(name: str) -> Conditions:
-    """The conditions of a named scenario.
-
-    Raises:
-        ValueError: there is none of that name.
-    """
-    if name not in SCENARIOS:
-        raise ValueError(f"There is no scenario {name!r}. Known are: {', '.join(SCENARIOS)}.")
-    return Conditions(**SCENARIOS[name])
 
 
 class Operations:
@@ -104,7 +93,23 @@ class Operations:
         self._become(Conditions.parse(list(request.values), self._conditions))
 
     async def _scenario(self, request: Request) -> None:
-        self._become(of_scenario(request.values[0]))
+        (name,) = request.values
+        scenario = scenarios.named(name)
+        scenario.check_running(name)
+        if scenario.acts:
+            await self._ready.wait()
+        self._become(Conditions(**scenario.conditions))
+        await self.act(scenario.acts)
+
+    async def act(self, acts: Iterable[str]) -> None:
+        """Carry out requests in their order, without waiting for the sandbox to be ready.
+
+        Raises:
+            ValueError, SandboxError: as do.
+        """
+        for words in acts:
+            request = parse(words.split(), self._stack.modems)
+            await self._verbs[request.verb](request)
 
     async def _reset(self, _: Request) -> None:
         self._become(Conditions())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from phonecheck_sandbox.conditions import APP_FAULTS, DNS_FAULTS, SCENARIOS, Conditions
+from phonecheck_sandbox.conditions import APP_FAULTS, DNS_FAULTS, Conditions
 
 
 def test_pairs_change_what_they_name_and_nothing_else():
@@ -51,8 +51,3 @@ def test_a_condition_that_cannot_be_is_refused_with_what_can(pair: str, said: st
 )
 def test_every_word_that_is_named_is_taken(pair: str):
     Conditions.parse([pair])
-
-
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_every_scenario_can_be(name: str):
-    Conditions(**SCENARIOS[name]).check()

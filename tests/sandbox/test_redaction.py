@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from phonecheck_sandbox import secret, world
-from phonecheck_sandbox.conditions import SCENARIOS
+from phonecheck_sandbox.scenarios import SCENARIOS
 
 NUMBER = f"+{world.SUBSCRIBER.msisdn}"
 
@@ -26,7 +26,7 @@ def say(device: Any, assert_redacted: Any) -> Any:
     return run
 
 
-@pytest.mark.parametrize("scenario", [s for s in SCENARIOS if s != "bad-radio"])
+@pytest.mark.parametrize("scenario", [n for n, s in SCENARIOS.items() if n != "bad-radio" and not (s.plan or s.acts)])
 @pytest.mark.parametrize(
     "words", [("verify", NUMBER, "--timeout", "8"), ("verify", NUMBER, "--timeout", "8", "--json")]
 )

@@ -80,6 +80,11 @@ class ModemStack:
         """What DBUS_SYSTEM_BUS_ADDRESS must be for a program to see this ModemManager."""
         return bus.address(self._socket)
 
+    @property
+    def modems(self) -> int:
+        """How many there are, plugged in or not."""
+        return len(self._modems)
+
     def ended(self) -> dict[str, int]:
         """The programs that ended by themselves, and their return codes. In a sound stack there is none."""
         return self._daemons.ended()
