@@ -34,6 +34,10 @@ class Aside(Generic[T]):
         except BaseException as error:  # noqa: BLE001  raised again where the result is awaited
             self._done.put((None, error))
 
+    def give_up(self, error: BaseException) -> None:
+        """Have the result raise this error, if the call is not done before; from any thread."""
+        self._done.put((None, error))
+
     def result(self, seconds: float | None = None) -> T:
         """What the call returned; to be asked for once.
 

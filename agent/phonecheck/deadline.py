@@ -33,6 +33,10 @@ class Deadline:
         """The earlier of this deadline and one ``seconds`` from now."""
         return Deadline(min(seconds, self._at - self._clock()), self._clock)
 
+    def postpone(self, seconds: float) -> None:
+        """Move it, and none of those that were derived from it: for time that was spent and is not to count."""
+        self._at += seconds
+
     def require(self, step: str, exit_status: ExitStatus) -> float:
         """Seconds left for a step.
 

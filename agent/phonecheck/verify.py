@@ -1,6 +1,6 @@
 """The flow, and nothing else: the one file that knows the order of the steps.
 
-read the modem ∥ [app server] create the check → open the check URL over the link, every hop → [app server] finish
+make the modem ready, and once nothing is left to wait for ∥ [app server] create the check → open the check URL over the link, every hop → [app server] finish
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Literal, Protocol
 
 from phonecheck.aside import Aside
 from phonecheck.deadline import Deadline
-from phonecheck.errors import AgentError, CheckError, DeadlineExceeded, ServerError
+from phonecheck.errors import AgentError, CheckError, DeadlineExceeded, LinkError, ServerError
 from phonecheck.model import ChainEnd, Check, Hop, Link, Modem, Outcome, OutcomeWord, PhoneNumber
 
 Step = Literal["modem", "check", "chain", "result"]
-State = Literal["started", "done", "failed"]
+State = Literal["started", "waiting", "done", "failed"]
 Progress = Callable[[Step, State, str], None]
-"""Told of each step as it starts and ends, with a few words of what came of it; from any thread."""
+"""Told of each step as it starts, waits and ends, with a few words of what came of it; from any thread."""
+Loss = Callable[[LinkError], None]
 
 
 class AppServer(Protocol):
@@ -35,6 +36,10 @@ class AppServer(Protocol):
         """Close its connections."""
 
 
+ReadModem = Callable[[Deadline, Callable[[], None], Callable[[str], None]], Modem | None]
+"""Deadline, near, say → the modem, made ready as far as that is allowed; None for an interface that ModemManager does not
+manage. ``near`` is called once as soon as there is no more waiting ahead, ``say`` with the words of each wait. Raises
+ModemError. Time that was allowed for waiting alone is added to the deadline."""
 OpenChain = Callable[[str, Link, Modem | None, Deadline, Callable[[Hop], None]], ChainEnd]
 """Check URL, link, modem, deadline, on_hop → how the chain ended. Raises CheckError, LinkError."""
 
@@ -44,8 +49,9 @@ class Parts:
     """What the flow is made of; wiring.py puts the real ones together, tests hand in fakes.
 
     Attributes:
-        read_modem: finds the modem; None for an interface that ModemManager does not manage. Raises ModemError.
-        find_link: its link, proven to be one that the kernel can take the exchange over. Raises ModemError, LinkError.
+        read_modem: finds the modem and makes it ready.
+        find_link: its link, proven to be one that the kernel can take the exchange over, and watched from then on. Raises
+            ModemError, LinkError.
         number: the number that was asked for, or None for the SIM's own.
         sim_number: the SIM's own number. Raises ConfigError.
         app_server: its client; given the link where it is reached over the link, else None.
@@ -54,13 +60,15 @@ class Parts:
         open_chain: the HTTP exchange.
         code_expected: whether the chain must yield a code (v0.2).
         warm_up: does ahead what ``open_chain`` would begin with, while the app server creates the check.
-        settle: waits until the exchange's connections are closed at both ends; to be called when the answer is out, for
-            what ends before could leave the kernel to answer for it by another interface.
+        on_loss: has a function called when the link goes, also if it has gone; from any thread.
+        lost: the error of a link that has gone, which explains every other error of the exchange.
+        settle: waits until the exchange's connections are closed at both ends, and takes down what was set up for it; to be
+            called when the answer is out, for what ends before could leave the kernel to answer by another interface.
         linger: the same for a command that is ended in the middle; to be called in a process that was forked off.
     """
 
-    read_modem: Callable[[Deadline], Modem | None]
-    find_link: Callable[[Modem | None], Link]
+    read_modem: ReadModem
+    find_link: Callable[[Modem | None, Deadline], Link]
     number: PhoneNumber | None
     sim_number: Callable[[Modem | None], PhoneNumber]
     app_server: Callable[[Link | None], AppServer]
@@ -69,6 +77,8 @@ class Parts:
     open_chain: OpenChain
     code_expected: bool
     warm_up: Callable[[], object] = lambda: None
+    on_loss: Callable[[Loss], None] = lambda _: None
+    lost: Callable[[], LinkError | None] = lambda: None
     settle: Callable[[], None] = lambda: None
     linger: Callable[[], None] = lambda: None
 
@@ -125,24 +135,37 @@ def open_url(parts: Parts, url: str, deadline: Deadline, progress: Progress) -> 
 
 
 def _prepare(parts: Parts, story: _Story, deadline: Deadline, progress: Progress) -> tuple[AppServer, Check, Deadline]:
-    """Read the modem and create the check, side by side where neither needs the other."""
+    """Make the modem ready and create the check, side by side where neither needs the other.
+
+    A check lives for its ttl, so it is not created before the modem has nothing to wait for any more.
+    """
     modem_first = parts.number is None or parts.server_needs_link
-    if modem_first:
-        _read_link(parts, story, deadline, progress)
-    number = story.number = parts.number or parts.sim_number(story.modem)
-    server = parts.app_server(story.link if parts.server_needs_link else None)
-    creating = Aside(lambda: _create(parts, server, story, number, deadline, progress), "create")
-    if not modem_first:
-        # A modem that cannot be used ends the command at once; the check being created then runs out unused.
-        _read_link(parts, story, deadline, progress)
+    creating: Aside[tuple[AppServer, Check, Deadline]] | None = None
+
+    def create() -> tuple[AppServer, Check, Deadline]:
+        number = story.number = parts.number or parts.sim_number(story.modem)
+        server = parts.app_server(story.link if parts.server_needs_link else None)
+        return server, *_create(parts, server, story, number, deadline, progress)
+
+    def begin() -> None:
+        nonlocal creating
+        creating = creating or Aside(create, "create")
+
+    # A modem that cannot be used ends the command at once; the check being created then runs out unused.
+    _read_link(parts, story, deadline, progress, near=(lambda: None) if modem_first else begin)
+    begin()
+    assert creating is not None  # noqa: S101  for the type checker
+    parts.on_loss(creating.give_up)
     parts.warm_up()
-    return server, *creating.result()
+    return creating.result()
 
 
-def _read_link(parts: Parts, story: _Story, deadline: Deadline, progress: Progress) -> None:
-    with _step("modem", progress) as done:
-        story.modem = parts.read_modem(deadline)
-        story.link = parts.find_link(story.modem)
+def _read_link(
+    parts: Parts, story: _Story, deadline: Deadline, progress: Progress, near: Callable[[], None] = lambda: None
+) -> None:
+    with _step(parts, "modem", progress) as done:
+        story.modem = parts.read_modem(deadline, near, lambda words: progress("modem", "waiting", words))
+        story.link = parts.find_link(story.modem, deadline)
         done(_describe(story.modem, story.link))
 
 
@@ -150,7 +173,7 @@ def _create(
     parts: Parts, server: AppServer, story: _Story, number: PhoneNumber, deadline: Deadline, progress: Progress
 ) -> tuple[Check, Deadline]:
     """The check, and the end of its life: the ttl counts from the request, for the server's clock cannot be seen."""
-    with _step("check", progress) as done:
+    with _step(parts, "check", progress) as done:
         asked = time.monotonic()
         check = story.check = server.create(number, deadline)
         parts.check_url(check.url)
@@ -160,7 +183,7 @@ def _create(
 
 def _open(parts: Parts, story: _Story, url: str, deadline: Deadline, progress: Progress) -> ChainEnd:
     assert story.link is not None  # noqa: S101  for the type checker: _read_link set it or raised
-    with _step("chain", progress) as done:
+    with _step(parts, "chain", progress) as done:
 
         def on_hop(hop: Hop) -> None:
             story.hops += (hop,)
@@ -175,7 +198,7 @@ def _open(parts: Parts, story: _Story, url: str, deadline: Deadline, progress: P
 def _finish(
     parts: Parts, server: AppServer, check: Check, end: ChainEnd, deadline: Deadline, progress: Progress
 ) -> bool:
-    with _step("result", progress) as done:
+    with _step(parts, "result", progress) as done:
         if end.check_id is not None and end.check_id != check.id:
             raise CheckError("platform-error", "The chain ended with the code of another check.")
         if parts.code_expected and end.code is None:
@@ -190,12 +213,17 @@ def _finish(
 
 
 @contextmanager
-def _step(step: Step, progress: Progress) -> Iterator[Callable[[str], None]]:
+def _step(parts: Parts, step: Step, progress: Progress) -> Iterator[Callable[[str], None]]:
     progress(step, "started", "")
     try:
         yield lambda words: progress(step, "done", words)
     except AgentError as error:
-        progress(step, "failed", error.code)
+        # A connection that broke, a name that was not found, a hop that was silent: with the link gone, all of one cause.
+        over_link = step == "chain" or (parts.server_needs_link and step in ("check", "result"))
+        cause = (parts.lost() if over_link else None) or error
+        progress(step, "failed", cause.code)
+        if cause is not error:
+            raise cause from None
         raise
 
 

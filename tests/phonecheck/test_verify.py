@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from phonecheck.deadline import Deadline
-from phonecheck.errors import BearerError, CheckError, ConfigError, DeadlineExceeded, ServerError
+from phonecheck.errors import AgentError, BearerError, CheckError, ConfigError, DeadlineExceeded, LinkError, ServerError
 from phonecheck.model import ChainEnd, Check, Hop, Link, Modem, Outcome, PhoneNumber
 from phonecheck.redact import Secret
 from phonecheck.verify import Parts, open_url, verify
@@ -66,7 +66,7 @@ class World:
         self.end = end
         self.parts = Parts(
             read_modem=self.read_modem,
-            find_link=lambda modem: LINK,
+            find_link=lambda modem, deadline: LINK,
             number=NUMBER,
             sim_number=lambda modem: modem.own_numbers[0] if modem else NUMBER,
             app_server=self.app_server,
@@ -80,8 +80,9 @@ class World:
         self.calls.append(("server over", link.interface if link else None))
         return self.server
 
-    def read_modem(self, deadline: Deadline) -> Modem | None:
+    def read_modem(self, deadline: Deadline, near: Callable[[], None], say: Callable[[str], None]) -> Modem | None:
         self.calls.append("modem")
+        near()
         return MODEM
 
     def open_chain(
@@ -120,7 +121,8 @@ def test_the_modem_is_read_while_the_app_server_creates_the_check() -> None:
     both = threading.Barrier(2, timeout=5)
     world = World(on_create=lambda: both.wait() and None)
 
-    def read_modem(deadline: Deadline) -> Modem:
+    def read_modem(deadline: Deadline, near: Callable[[], None], say: Callable[[str], None]) -> Modem:
+        near()
         both.wait()
         return MODEM
 
@@ -267,3 +269,61 @@ def test_open_refuses_a_bad_url_before_it_reads_the_modem() -> None:
     assert outcome.error is not None
     assert outcome.error.code == "bad-check-url"
     assert world.calls == []
+
+
+def test_no_check_is_created_before_the_modem_has_nothing_to_wait_for() -> None:
+    world = World()
+
+    def read_modem(deadline: Deadline, near: Callable[[], None], say: Callable[[str], None]) -> Modem:
+        say("searching for a network")
+        assert not [call for call in world.calls if call[0] == "create"]
+        near()
+        return MODEM
+
+    assert world.run(read_modem=read_modem).word == "match"
+    assert ("modem", "waiting", "searching for a network") in world.progress
+
+
+def test_time_that_was_waited_for_the_modem_is_not_the_chains() -> None:
+    world = World()
+
+    def read_modem(deadline: Deadline, near: Callable[[], None], say: Callable[[str], None]) -> Modem:
+        world.clock.now += 100
+        deadline.postpone(100)
+        near()
+        return MODEM
+
+    assert world.run(read_modem=read_modem).word == "match"
+
+
+GONE = LinkError("interface-gone", "The network interface wwan0 is down.")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [CheckError("hop-timeout", "Silent."), LinkError("name-not-found", "None."), CheckError("tls-failed", "Cut.")],
+)
+def test_a_link_that_has_gone_explains_whatever_the_chain_ended_with(error: AgentError) -> None:
+    outcome = World().run(open_chain=raising(error), lost=lambda: GONE)
+    assert outcome.error is GONE
+
+
+def test_a_lost_link_is_no_excuse_of_an_app_server_that_is_reached_otherwise() -> None:
+    error = ServerError("server-rejected", "No.")
+    assert World(on_finish=raising(error)).run(lost=lambda: GONE).error is error
+    assert World(on_finish=raising(error)).run(lost=lambda: GONE, server_needs_link=True).error is GONE
+
+
+def test_a_link_that_goes_ends_the_wait_for_the_check() -> None:
+    never = threading.Event()
+    world = World(on_create=lambda: never.wait(5) and None)
+    told: list[Callable[[LinkError], None]] = []
+
+    def on_loss(callback: Callable[[LinkError], None]) -> None:
+        told.append(callback)
+        threading.Timer(0.01, callback, [GONE]).start()
+
+    try:
+        assert world.run(on_loss=on_loss).error is GONE
+    finally:
+        never.set()

@@ -11,7 +11,7 @@ from phonecheck.cli.console import colour, fit, say, style
 from phonecheck.verify import State, Step
 
 _TITLES: dict[Step, str] = {
-    "modem": "read the modem",
+    "modem": "make the modem ready",
     "check": "create the check",
     "chain": "open the check URL",
     "result": "ask for the result",
@@ -40,8 +40,11 @@ class Steps:
             if self._live:
                 self._draw()
             elif state != "started" and not self._quiet:
-                mark = "ok" if state == "done" else "failed"
-                say(f"{_TITLES[step]}: {mark}{f' ({words})' if words else ''}")
+                if state == "waiting":
+                    say(f"{_TITLES[step]}: {words} …")
+                else:
+                    mark = "ok" if state == "done" else "failed"
+                    say(f"{_TITLES[step]}: {mark}{f' ({words})' if words else ''}")
 
     def end(self) -> None:
         """Set the list apart from the answer that follows; a step that was left behind says nothing more."""
@@ -55,6 +58,7 @@ class Steps:
         marks = {
             None: paint("·", dim=True),
             "started": paint("…", fg="yellow"),
+            "waiting": paint("…", fg="yellow"),
             "done": paint("✓", fg="green"),
             "failed": paint("✗", fg="red"),
         }

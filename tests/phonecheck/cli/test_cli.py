@@ -206,7 +206,7 @@ def test_steps_fill_in_on_a_terminal_and_colour_obeys_no_color() -> None:
 
     plain = on_a_terminal(NO_COLOR="1")
     assert "\x1b[" not in plain
-    assert "read the modem: failed (modem-manager-unavailable)" in plain
+    assert "make the modem ready: failed (modem-manager-unavailable)" in plain
     assert "\x1b[" in on_a_terminal(NO_COLOR="")
 
 

@@ -20,7 +20,7 @@ def test_a_step_that_was_left_behind_says_nothing_after_the_answer(capsys: pytes
     steps("modem", "failed", "not-connected")
     steps.end()
     steps("check", "done", "c69bc0e6, lives 60 s")
-    assert capsys.readouterr().err == "read the modem: failed (not-connected)\n"
+    assert capsys.readouterr().err == "make the modem ready: failed (not-connected)\n"
 
 
 @pytest.mark.parametrize("columns", [20, 27, 40, 80])
