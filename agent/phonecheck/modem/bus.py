@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from phonecheck.aside import Aside
 from phonecheck.deadline import Deadline
-from phonecheck.errors import ModemError
+from phonecheck.errors import AgentError, ModemError
 from phonecheck.modem import faults, names
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ _SPARE = 0.2
 
 
 class ModemBus:
-    """A connection to ModemManager's bus, opened by the first call and again after the bus was lost.
+    """A connection to the bus of ModemManager and NetworkManager, opened by the first call and again after it was lost.
 
     It is private: the connection that GLib shares ends the process when the bus goes, and is never renewed.
 
@@ -34,8 +34,7 @@ class ModemBus:
 
     def __init__(self, address: str | None = None) -> None:
         self._address = address
-        self._bus: Any = None
-        self._watch: _Watch | None = None
+        self._line: _Line | None = None
 
     def managed_objects(self, timeout: float) -> dict[str, Any]:
         """``{path: {interface: {property: value}}}`` of all modems, in one round trip; timeout in seconds.
@@ -47,15 +46,31 @@ class ModemBus:
         objects: dict[str, Any] = reply[0]
         return objects
 
-    def get_all(self, path: str, interface: str, timeout: float) -> dict[str, Any]:
+    def get_all(self, path: str, interface: str, timeout: float, service: str = names.SERVICE) -> dict[str, Any]:
         """All properties of one interface of an object; timeout in seconds.
 
         Raises:
             ModemError: as :meth:`call`; modem-not-found, the object is gone.
         """
-        reply = self.call(path, names.PROPERTIES, "GetAll", timeout, "(s)", (interface,), reply="(a{sv})")
+        reply = self.call(
+            path, names.PROPERTIES, "GetAll", timeout, "(s)", (interface,), reply="(a{sv})", service=service
+        )
         properties: dict[str, Any] = reply[0]
         return properties
+
+    def owner(self, service: str, timeout: float) -> str:
+        """The unique name of whoever owns a name now, which a restart changes; empty where nobody does.
+
+        Raises:
+            ModemError: modem-manager-unavailable, the bus cannot be reached.
+        """
+        try:
+            (name,) = self.call(
+                names.BUS_PATH, names.BUS, "GetNameOwner", timeout, "(s)", (service,), reply="(s)", service=names.BUS
+            )
+        except faults.NotRunning:
+            return ""
+        return str(name)
 
     def call(
         self,
@@ -67,8 +82,10 @@ class ModemBus:
         args: tuple[Any, ...] = (),
         *,
         reply: str | None = None,
+        service: str = names.SERVICE,
+        fault: Callable[[str, str], AgentError] | None = None,
     ) -> tuple[Any, ...]:
-        """Call a method of ModemManager, which is not started where it does not run.
+        """Call a method of a service, which is not started where it does not run.
 
         Args:
             path: an object path.
@@ -76,27 +93,31 @@ class ModemBus:
             method: its name.
             timeout: seconds, above 0, for the whole of it.
             signature: of the arguments, as a tuple.
-            args: the arguments.
+            args: the arguments; one of type ``v`` as its signature and its value: ``{"apn": ("s", "internet")}``.
             reply: the signature of the answer, as a tuple, where another one is an error.
+            service: whose method it is.
+            fault: what an error reply stands for, by its name and its message; :func:`faults.of_name` where None.
 
         Returns:
             The answer, in plain Python values throughout.
 
         Raises:
-            ModemError: modem-manager-unavailable, not-authorized, and whatever else faults.py makes of the reply.
-            SimError, BearerError: likewise.
+            ModemError: modem-manager-unavailable, as :class:`faults.Late` where no answer came in time.
+            AgentError: whatever ``fault`` makes of an error reply.
         """
         gio, glib = _gi()
+        program = names.program(service)
         deadline = Deadline(timeout)
-        connection = self._connection(timeout)
+        connection = self._open(timeout).connection
+        variant = glib.Variant(signature, _wrapped(glib, glib.VariantType(signature), args))
 
         def ask() -> tuple[Any, ...]:
             answer = connection.call_sync(
-                names.SERVICE,
+                service,
                 path,
                 interface,
                 method,
-                glib.Variant(signature, args),
+                variant,
                 glib.VariantType(reply) if reply else None,
                 gio.DBusCallFlags.NO_AUTO_START,
                 math.ceil(deadline.remaining() * 1000) or 1,  # milliseconds; GLib takes 0 for no time at all
@@ -108,54 +129,78 @@ class ModemBus:
         try:
             return Aside(ask, "dbus").result(timeout + _SPARE)
         except TimeoutError:
-            raise faults.late(timeout) from None
+            raise faults.Late(timeout, program) from None
         except glib.Error as error:
-            raise _fault(error, timeout) from None
+            raise _fault(error, timeout, program, fault) from None
 
-    def watch(self, changed: Callable[[], None], timeout: float) -> None:
-        """Call ``changed`` whenever a modem, SIM or bearer came, went or changed, or ModemManager itself did.
+    def watch(self, changed: Callable[[], None], timeout: float) -> Callable[[], None]:
+        """Call ``changed`` whenever a modem, SIM or bearer came, went or changed, or a manager or the bus itself did.
 
         Watch first and read afterwards: a change between a reading and a later subscription would never be heard of.
         The call comes from a thread of the bus's own, says nothing of what changed, and may come often; the answer to it
-        is to read again. Signals of one bus are in order with the replies to its calls. The watch ends silently with the
-        connection; a reading then fails.
+        is to read again. Signals of one bus are in order with the replies to its calls. When the bus goes there is one
+        last call, and the watch has ended.
+
+        Returns:
+            What ends it; a call that is under way may still come to its end.
 
         Raises:
             ModemError: modem-manager-unavailable, the bus cannot be reached.
         """
-        if self._watch is not None:
-            raise ValueError("this bus is watched already")
-        self._watch = _Watch(self._connection(timeout), changed)
+        return self._open(timeout).listen(changed)
 
     def close(self) -> None:
-        """End the watch, wait for its thread, and leave the bus."""
-        if self._watch is not None:
-            self._watch.stop()
-        if self._bus is not None and not self._bus.con.is_closed():
-            _, glib = _gi()
-            with contextlib.suppress(glib.Error):  # lost in this very moment: closed all the same
-                self._bus.con.close_sync(None)
-        self._bus = self._watch = None
+        """End the watches, wait for their thread, and leave the bus."""
+        if self._line is not None:
+            self._line.close()
+        self._line = None
 
-    def _connection(self, timeout: float) -> Any:
-        gio, glib = _gi()
-        if self._bus is None or self._bus.con.is_closed():
+    def _open(self, timeout: float) -> _Line:
+        _, glib = _gi()
+        if self._line is None or self._line.connection.is_closed():
+            self.close()
             try:
-                self._bus = Aside(lambda: _connect(gio, self._address), "dbus").result(timeout)
+                self._line = Aside(lambda: _Line(self._address), "dbus").result(timeout)
             except TimeoutError:
                 raise faults.no_bus(f"it did not answer in {timeout:.3g} s") from None
             except glib.Error as error:
                 raise faults.no_bus(error.message) from None
-        return self._bus.con
+        return self._line
 
 
-class _Watch:
-    """One thread with a GLib main loop of its own, for the signals."""
+class _Line:
+    """One connection, and the thread with a GLib main loop that carries its signals once somebody listens."""
 
-    def __init__(self, connection: Any, changed: Callable[[], None]) -> None:
-        _, self._glib = _gi()
-        self._connection, self._changed = connection, changed
+    def __init__(self, address: str | None) -> None:
+        import pydbus
+
+        gio, self._glib = _gi()
         self._context = self._glib.MainContext.new()
+        self._listeners: tuple[Callable[[], None], ...] = ()
+        self._thread: threading.Thread | None = None
+        # The signal "closed" is sent to the context in which the connection was made (GDBusConnection, "Threads").
+        self._context.push_thread_default()
+        try:
+            # Not pydbus.SystemBus(): see ModemBus.
+            bus = pydbus.connect(address or gio.dbus_address_get_for_bus_sync(gio.BusType.SYSTEM, None))
+        finally:
+            self._context.pop_thread_default()
+        self.connection = bus.con
+
+    def listen(self, changed: Callable[[], None]) -> Callable[[], None]:
+        def once() -> None:  # a name of this watch's own, for one callable may be given twice
+            changed()
+
+        self._listeners += (once,)
+        if self._thread is None:
+            self._start()
+
+        def end() -> None:
+            self._listeners = tuple(listener for listener in self._listeners if listener is not once)
+
+        return end
+
+    def _start(self) -> None:
         self._loop = self._glib.MainLoop.new(self._context, False)
         self._running = threading.Event()
         self._thread = threading.Thread(target=self._run, name="phonecheck-signals", daemon=True)
@@ -172,35 +217,57 @@ class _Watch:
             (names.SERVICE, names.PROPERTIES, "PropertiesChanged", None),
             (names.SERVICE, names.OBJECT_MANAGER, None, None),
             (names.BUS, names.BUS, "NameOwnerChanged", names.SERVICE),
+            (names.NETWORK_MANAGER, names.PROPERTIES, "PropertiesChanged", None),
+            (names.NETWORK_MANAGER, None, "StateChanged", None),
+            (names.BUS, names.BUS, "NameOwnerChanged", names.NETWORK_MANAGER),
         )
         subscriptions = [
-            self._connection.signal_subscribe(sender, interface, member, None, first, none, self._heard)
+            self.connection.signal_subscribe(sender, interface, member, None, first, none, self._heard)
             for sender, interface, member, first in rules
         ]
-        # A loop that was told to quit before it ran would run for ever, so the constructor waits for its first turn.
+        closed = self.connection.connect("closed", self._heard)
+        # A loop that was told to quit before it ran would run for ever, so listen() waits for its first turn.
         started = glib.idle_source_new()
         started.set_callback(lambda *_: self._running.set())
         started.attach(self._context)
         self._loop.run()
+        self.connection.disconnect(closed)
         for subscription in subscriptions:
-            self._connection.signal_unsubscribe(subscription)
+            self.connection.signal_unsubscribe(subscription)
         self._context.pop_thread_default()
 
     def _heard(self, *_: object) -> None:
-        self._changed()
+        for listener in self._listeners:
+            listener()
 
-    def stop(self) -> None:
-        # Joined, for a loop that still ran at the interpreter's exit was seen to hang it.
-        self._loop.quit()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+    def close(self) -> None:
+        self._listeners = ()
+        if self._thread is not None:
+            # Joined, for a loop that still ran at the interpreter's exit was seen to hang it.
+            self._loop.quit()
+            if threading.current_thread() is not self._thread:
+                self._thread.join()
+        if not self.connection.is_closed():
+            with contextlib.suppress(self._glib.Error):  # lost in this very moment: closed all the same
+                self.connection.close_sync(None)
 
 
-def _connect(gio: Any, address: str | None) -> Any:
-    import pydbus
-
-    # Not pydbus.SystemBus(): see ModemBus.
-    return pydbus.connect(address or gio.dbus_address_get_for_bus_sync(gio.BusType.SYSTEM, None))
+def _wrapped(glib: Any, kind: Any, value: Any) -> Any:
+    """The value with each ``(signature, value)`` that stands for a ``v`` made a GLib.Variant, which GLib insists on."""
+    if kind.is_variant():
+        signature, inner = value
+        return glib.Variant(signature, _wrapped(glib, glib.VariantType(signature), inner))
+    if kind.is_array() and kind.element().is_dict_entry():
+        entry = kind.element()
+        return {key: _wrapped(glib, entry.value(), inner) for key, inner in value.items()}
+    if kind.is_array():
+        return [_wrapped(glib, kind.element(), inner) for inner in value]
+    if kind.is_tuple():
+        kinds = [kind.first()] if kind.n_items() else []
+        while len(kinds) < kind.n_items():
+            kinds.append(kinds[-1].next())
+        return tuple(_wrapped(glib, k, inner) for k, inner in zip(kinds, value, strict=True))
+    return value
 
 
 def _gi() -> tuple[Any, Any]:
@@ -216,14 +283,15 @@ def _gi() -> tuple[Any, Any]:
     return Gio, GLib
 
 
-def _fault(error: Any, timeout: float) -> ModemError:
+def _fault(error: Any, timeout: float, program: str, fault: Callable[[str, str], AgentError] | None) -> AgentError:
     gio, _ = _gi()
     name = gio.DBusError.get_remote_error(error)
     if name is not None:
-        return faults.of_name(name, error.message.partition(": ")[2])
+        said = error.message.partition(": ")[2]
+        return fault(name, said) if fault else faults.of_name(name, said, program)
     # No name: the failure is on this side.
     if error.matches(gio.io_error_quark(), gio.IOErrorEnum.TIMED_OUT):
-        return faults.late(timeout)
+        return faults.Late(timeout, program)
     if error.matches(gio.io_error_quark(), gio.IOErrorEnum.INVALID_ARGUMENT):
-        return ModemError("modem-manager-unavailable", "What answered is not ModemManager as it is known here.")
+        return ModemError("modem-manager-unavailable", f"What answered is not {program} as it is known here.")
     return faults.no_bus(error.message)

@@ -6,12 +6,28 @@ from phonecheck import redact
 from phonecheck.errors import BearerError, ModemError, SimError
 from phonecheck.modem import names
 
+
+class NotRunning(ModemError):
+    """Nobody owns the name, or its owner left before it answered."""
+
+
+class Late(ModemError):
+    """No answer in the time allowed, which says nothing of what became of the request."""
+
+    def __init__(self, seconds: float, program: str = "ModemManager") -> None:
+        super().__init__(
+            "modem-manager-unavailable",
+            f"{program} did not answer in {seconds:.3g} s.",
+            hint=f"See what it does: systemctl status {program}. A restart frees one that hangs.",
+        )
+
+
 _Fault = tuple[type[ModemError], str, str]
 
-_NOT_RUNNING: _Fault = (ModemError, "modem-manager-unavailable", "ModemManager is not running.")
-_STOPPED: _Fault = (ModemError, "modem-manager-unavailable", "ModemManager stopped before it answered.")
-_SILENT: _Fault = (ModemError, "modem-manager-unavailable", "ModemManager did not answer.")
-_DENIED: _Fault = (ModemError, "not-authorized", "ModemManager may not be used by this user.")
+_NOT_RUNNING: _Fault = (NotRunning, "modem-manager-unavailable", "{program} is not running.")
+_STOPPED: _Fault = (NotRunning, "modem-manager-unavailable", "{program} stopped before it answered.")
+_SILENT: _Fault = (ModemError, "modem-manager-unavailable", "{program} did not answer.")
+_DENIED: _Fault = (ModemError, "not-authorized", "{program} may not be used by this user.")
 _GONE: _Fault = (ModemError, "modem-not-found", "The modem went away while it was read.")
 
 _OF_BUS: dict[str, _Fault] = {
@@ -55,30 +71,22 @@ _KNOWN: dict[str, _Fault] = {
 _ACTIVATION = (f"{names.BUS_ERROR}Spawn.", "org.freedesktop.systemd1.")
 
 
-def of_name(name: str, message: str) -> ModemError:
+def of_name(name: str, message: str, program: str = "ModemManager") -> ModemError:
     """The error that a D-Bus error reply stands for.
 
     Args:
         name: the reply's error name.
         message: what the other side says of it; it is redacted here.
+        program: who was asked.
     """
     if found := _KNOWN.get(name, _NOT_RUNNING if name.startswith(_ACTIVATION) else None):
         kind, code, cause = found
-        return kind(code, cause)
+        return kind(code, cause.format(program=program))
     word = name.rpartition(".")[2]
     return ModemError(
         "modem-manager-unavailable",
-        f"ModemManager refused, with {_said(word)}: {_said(message)}.",
-        hint="Look into its log: journalctl -u ModemManager.",
-    )
-
-
-def late(seconds: float) -> ModemError:
-    """No answer in the time allowed."""
-    return ModemError(
-        "modem-manager-unavailable",
-        f"ModemManager did not answer in {seconds:.3g} s.",
-        hint="See what it does: systemctl status ModemManager. A restart frees one that hangs.",
+        f"{program} refused, with {_said(word)}: {_said(message)}.",
+        hint=f"Look into its log: journalctl -u {program}.",
     )
 
 

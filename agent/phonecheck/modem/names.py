@@ -12,17 +12,26 @@ SERVICE = "org.freedesktop.ModemManager1"
 ROOT = "/org/freedesktop/ModemManager1"
 
 MODEM = f"{SERVICE}.Modem"
+SIMPLE = f"{MODEM}.Simple"
 MODEM_3GPP = f"{MODEM}.Modem3gpp"
 SIM = f"{SERVICE}.Sim"
 BEARER = f"{SERVICE}.Bearer"
 
+NETWORK_MANAGER = "org.freedesktop.NetworkManager"
+
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 BUS = "org.freedesktop.DBus"
+BUS_PATH = "/org/freedesktop/DBus"
 
 CORE_ERROR = f"{SERVICE}.Error.Core."
 EQUIPMENT_ERROR = f"{SERVICE}.Error.MobileEquipment."
 BUS_ERROR = f"{BUS}.Error."
+
+
+def program(service: str) -> str:
+    """What people call the program behind a bus name."""
+    return service.rpartition(".")[2].rstrip("0123456789")
 
 
 class ModemProperties(TypedDict, total=False):

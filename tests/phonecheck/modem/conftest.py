@@ -138,10 +138,12 @@ Answer = tuple[str, tuple[Any, ...]] | dict[str, str] | Literal["silence", "hang
 
 @dataclass
 class Peer:
-    """Whoever owns ModemManager's name: answers each call by method and path, and says what it was asked."""
+    """Whoever owns a name, ModemManager's by default: answers calls by method and path, and says what it was asked."""
 
     address: str
     answers: dict[tuple[str, str], Answer]
+    service: str = names.SERVICE
+    bodies: list[tuple[Any, ...]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     was_asked: threading.Event = field(default_factory=threading.Event)
 
@@ -150,7 +152,7 @@ class Peer:
         from jeepney.io.blocking import open_dbus_connection
 
         self._connection = open_dbus_connection(self.address)
-        self._connection.send_and_get_reply(message_bus.RequestName(names.SERVICE))
+        self._connection.send_and_get_reply(message_bus.RequestName(self.service))
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -164,6 +166,7 @@ class Peer:
                     continue
                 call = tuple(message.header.fields[f] for f in (HeaderFields.member, HeaderFields.path))
                 self.asked.append(call)
+                self.bodies.append(message.body)
                 self.was_asked.set()
                 match self.answers.get(call, {"org.freedesktop.DBus.Error.UnknownMethod": "no such object"}):
                     case dict() as error:
@@ -188,12 +191,12 @@ class Peer:
 
 
 @pytest.fixture
-def peer(bus: Bus) -> Iterator[Callable[[dict[tuple[str, str], Answer]], Peer]]:
+def peer(bus: Bus) -> Iterator[Callable[..., Peer]]:
     pytest.importorskip("jeepney")
     with contextlib.ExitStack() as stack:
 
-        def start(answers: dict[tuple[str, str], Answer]) -> Peer:
-            made = Peer(bus.address, answers)
+        def start(answers: dict[tuple[str, str], Answer], service: str = names.SERVICE) -> Peer:
+            made = Peer(bus.address, answers, service)
             made.start()
             stack.callback(made.stop)
             return made

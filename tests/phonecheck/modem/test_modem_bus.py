@@ -11,7 +11,7 @@ import pytest
 
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, ModemError
-from phonecheck.modem import names
+from phonecheck.modem import faults, names
 from phonecheck.modem.bus import ModemBus
 from phonecheck.modem.manager import ModemManager
 
@@ -255,3 +255,85 @@ def test_an_unopened_bus_raises_its_own_errors_only(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydbus", None)
     with pytest.raises(ModemError):
         ModemBus().watch(lambda: None, 1)
+
+
+NM_MANAGER = "/org/freedesktop/NetworkManager"
+
+
+@pytest.mark.dbus
+def test_the_owner_of_a_name(peer, modem_bus):
+    assert modem_bus.owner(names.SERVICE, 5) == ""
+    first = peer({})
+    owner = modem_bus.owner(names.SERVICE, 5)
+    assert owner.startswith(":")
+    first.stop()
+    peer({})
+    assert modem_bus.owner(names.SERVICE, 5) not in ("", owner)
+
+
+@pytest.mark.dbus
+def test_variants_are_given_as_signature_and_value(peer, modem_bus):
+    asked = peer({("Connect", MODEM): ("o", (BEARER,))})
+    given = {"apn": ("s", "internet"), "ip-type": ("u", 4), "more": ("a{sv}", {"inner": ("ai", [1, 2])})}
+    reply = modem_bus.call(MODEM, names.SIMPLE, "Connect", 5, "(a{sv})", (given,), reply="(o)")
+    assert reply == (BEARER,)
+    assert asked.bodies == [(given,)]
+
+
+@pytest.mark.dbus
+def test_the_caller_may_have_its_own_word_for_an_error_reply(peer, modem_bus):
+    peer({("Enable", MODEM): {"org.example.Error.Odd": "it is odd"}})
+    with pytest.raises(ModemError, match=r"^org.example.Error.Odd/it is odd$"):
+        modem_bus.call(
+            *(MODEM, names.MODEM, "Enable", 5, "(b)", (True,)),
+            fault=lambda name, said: ModemError("not-authorized", f"{name}/{said}"),
+        )
+
+
+@pytest.mark.dbus
+def test_another_service_is_named_in_its_errors(peer, modem_bus):
+    with pytest.raises(faults.NotRunning, match="NetworkManager is not running"):
+        modem_bus.get_all(NM_MANAGER, names.NETWORK_MANAGER, 5, names.NETWORK_MANAGER)
+    peer({("GetAll", NM_MANAGER): ("a{sv}", ({"State": ("u", 70)},))}, names.NETWORK_MANAGER)
+    assert modem_bus.get_all(NM_MANAGER, names.NETWORK_MANAGER, 5, names.NETWORK_MANAGER) == {"State": 70}
+
+
+@pytest.mark.dbus
+def test_a_watch_hears_of_networkmanager_too(peer, modem_bus):
+    changed = threading.Event()
+    modem_bus.watch(changed.set, 5)
+    modem_bus.owner(names.NETWORK_MANAGER, 5)
+    network_manager = peer({("GetAll", NM_MANAGER): ("a{sv}", ({},))}, names.NETWORK_MANAGER)
+    assert changed.wait(5)
+    for interface, member, signature, body in (
+        (f"{names.NETWORK_MANAGER}.Connection.Active", "StateChanged", "uu", (2, 0)),
+        (names.PROPERTIES, "PropertiesChanged", "sa{sv}as", (names.NETWORK_MANAGER, {"State": ("u", 70)}, [])),
+    ):
+        modem_bus.get_all(NM_MANAGER, names.NETWORK_MANAGER, 5, names.NETWORK_MANAGER)
+        changed.clear()
+        network_manager.emit(f"{NM_MANAGER}/ActiveConnection/1", interface, member, signature, body)
+        assert changed.wait(5), member
+
+
+@pytest.mark.dbus
+def test_of_several_watches_one_may_end(peer, modem_bus):
+    ended, kept = threading.Event(), threading.Event()
+    end = modem_bus.watch(ended.set, 5)
+    modem_bus.watch(kept.set, 5)
+    end()
+    end()
+    peer({})
+    assert kept.wait(5)
+    assert not ended.is_set()
+
+
+@pytest.mark.dbus
+def test_a_watch_is_told_that_the_bus_goes_and_a_new_one_hears_of_its_return(bus, peer, modem_bus):
+    gone, back = threading.Event(), threading.Event()
+    modem_bus.watch(gone.set, 5)
+    bus.stop()
+    assert gone.wait(5)
+    bus.start()
+    modem_bus.watch(back.set, 5)
+    peer({})
+    assert back.wait(5)

@@ -13,11 +13,11 @@ BUS, MM = "org.freedesktop.DBus.Error.", "org.freedesktop.ModemManager1.Error."
 @pytest.mark.parametrize(
     ("name", "code", "kind"),
     [
-        (BUS + "ServiceUnknown", "modem-manager-unavailable", ModemError),
-        (BUS + "NameHasNoOwner", "modem-manager-unavailable", ModemError),
-        (BUS + "NoReply", "modem-manager-unavailable", ModemError),
-        (BUS + "Spawn.ChildExited", "modem-manager-unavailable", ModemError),
-        ("org.freedesktop.systemd1.NoSuchUnit", "modem-manager-unavailable", ModemError),
+        (BUS + "ServiceUnknown", "modem-manager-unavailable", faults.NotRunning),
+        (BUS + "NameHasNoOwner", "modem-manager-unavailable", faults.NotRunning),
+        (BUS + "NoReply", "modem-manager-unavailable", faults.NotRunning),
+        (BUS + "Spawn.ChildExited", "modem-manager-unavailable", faults.NotRunning),
+        ("org.freedesktop.systemd1.NoSuchUnit", "modem-manager-unavailable", faults.NotRunning),
         (BUS + "TimedOut", "modem-manager-unavailable", ModemError),
         (BUS + "AccessDenied", "not-authorized", ModemError),
         (MM + "Core.Unauthorized", "not-authorized", ModemError),
