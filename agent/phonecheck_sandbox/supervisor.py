@@ -85,7 +85,7 @@ class _Supervisor:
             on_death=self._on_death,
         )
         self._env = device.set_up(env, bus_address=self._stack.bus_address, ca=pki.in_run_directory(device.RUN).ca_file)
-        operations = Operations(
+        self._operations = Operations(
             conditions=self._plan.conditions,
             parts=self._parts,
             stack=self._stack,
@@ -93,7 +93,7 @@ class _Supervisor:
             ready=self._ready,
             keeper=self._keeper,
         )
-        self._switchboard = Switchboard(operations, self._plan.modems, self._env, self._ready)
+        self._switchboard = Switchboard(self._operations, self._plan.modems, self._env, self._ready)
         self._switchboard.open(device.CONTROL)
 
     async def _start(self) -> None:
@@ -102,6 +102,7 @@ class _Supervisor:
         if self._plan.connect:
             await asyncio.gather(*(self._stack.connect(session.modem) for session in self._sessions))
         await self._connections.settled()
+        await self._operations.act(self._plan.acts)
 
     async def _start_network(self) -> None:
         _, ends = await asyncio.gather(
