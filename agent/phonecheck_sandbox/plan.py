@@ -7,7 +7,6 @@ from typing import Literal
 
 from phonecheck_sandbox.conditions import Conditions
 
-
 LinkKind = Literal["raw-ip", "ethernet", "hat"]
 IpType = Literal["4", "6", "4v6"]
 IpMethod = Literal["static", "dhcp"]
