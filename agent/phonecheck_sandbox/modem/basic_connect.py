@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from phonecheck_sandbox.modem.mbim import (
@@ -22,7 +23,7 @@ from phonecheck_sandbox.modem.mbim import (
     number,
     text,
 )
-from phonecheck_sandbox.modem.state import HOME_OPERATOR, ModemState, Registration
+from phonecheck_sandbox.modem.state import HOME_OPERATOR, Cause, Families, ModemState, Registration, Session
 
 _PIN1, _PUK1 = 2, 11
 _UNKNOWN_ERROR_RATE = 99
@@ -179,12 +180,20 @@ def _signal(state: ModemState) -> bytes:
     return encode(state.radio.rssi, _UNKNOWN_ERROR_RATE, interval, no_threshold, no_threshold)
 
 
+def activates(command: Command) -> bool:
+    """Whether the command asks the network for a session: the one answer that takes as long as the network does."""
+    if (command.service, command.cid, command.is_set) != (BASIC_CONNECT, Cid.CONNECT, True):
+        return False
+    with suppress(MalformedError):
+        return bool(number(command.information, 4))
+    return False
+
+
 def _connection(state: ModemState, network_error: int = 0) -> bytes:
     activated, deactivated, no_voice = 1, 3, 0
     session = state.session
-    ipv4, ipv4v6 = 1, 3
-    family = ipv4v6 if session.address6 else ipv4
-    return encode(0, activated if session.up else deactivated, no_voice, family, INTERNET_CONTEXT, network_error)
+    families = session.granted or session.offered
+    return encode(0, activated if session.up else deactivated, no_voice, families, INTERNET_CONTEXT, network_error)
 
 
 def _connect(state: ModemState, command: Command) -> bytes:
@@ -194,17 +203,35 @@ def _connect(state: ModemState, command: Command) -> bytes:
     if session_id != 0:
         raise Refused(Status.MAX_ACTIVATED_CONTEXTS)
     if not activate:
-        state.session.up = False
+        state.session.end()
         return _connection(state)
-    apn = text(command.information, 8)
+    apn, wanted = text(command.information, 8), _families(number(command.information, 40))
     _need_sim(state)
     if not state.registration.served:
         raise Refused(Status.NOT_REGISTERED)
-    if apn not in state.session.apns:
-        unknown_apn = 27  # 3GPP TS 24.008, 10.5.6.6
-        raise Refused(Status.FAILURE, _connection(state, unknown_apn))
-    state.session.up = True
+    if cause := _refusal(state.session, apn, wanted):
+        raise Refused(Status.FAILURE, _connection(state, cause))
+    state.session.granted = wanted & state.session.offered
     return _connection(state)
+
+
+def _families(ip_type: int) -> Families:
+    modems_choice, ipv4_and_ipv6 = 0, 4
+    if ip_type in (modems_choice, ipv4_and_ipv6):
+        return Families.IPV4 | Families.IPV6
+    if ip_type > ipv4_and_ipv6:
+        raise Refused(Status.INVALID_PARAMETERS)
+    return Families(ip_type)
+
+
+def _refusal(session: Session, apn: str, wanted: Families) -> int:
+    if session.refusal:
+        return session.refusal
+    if apn not in session.apns:
+        return Cause.UNKNOWN_APN
+    if not wanted & session.offered:
+        return Cause.IPV4_ONLY if session.offered == Families.IPV4 else Cause.IPV6_ONLY
+    return 0
 
 
 def _ip_configuration(state: ModemState, _: Command) -> bytes:
@@ -214,26 +241,29 @@ def _ip_configuration(state: ModemState, _: Command) -> bytes:
     tail_start = 15 * 4
     tail = bytearray()
 
-    def place(*values: IPv4Interface | IPv6Interface | IPv4Address | IPv6Address | None) -> int:
+    def place(*values: IPv4Interface | IPv6Interface | IPv4Address | IPv6Address) -> int:
         at = tail_start + len(tail)
-        present = [value for value in values if value is not None]
-        for value in present:
+        for value in values:
             if isinstance(value, IPv4Interface | IPv6Interface):
                 tail.extend(struct.pack("<I", value.network.prefixlen))
             tail.extend(value.packed)
-        return at if present else 0
+        return at if values else 0
 
     address, gateway, dns, mtu = 1, 2, 4, 8
-    available6 = (
-        (address | mtu if session.address6 else 0) | (gateway if session.gateway6 else 0) | (dns if session.dns6 else 0)
-    )
-    at4, at6 = place(session.address), place(session.address6)
-    gateway4, gateway6 = place(session.gateway), place(session.gateway6)
+    everything, nothing = address | gateway | dns | mtu, 0
+    # MBIM 10.5.20: where no address is given, the host is to ask by DHCP; then nothing of the family is.
+    v4 = session if Families.IPV4 in session.granted and session.address else None
+    v6 = session if Families.IPV6 in session.granted else None
+    at4 = place(v4.address) if v4 and v4.address else 0
+    at6 = place(v6.address6) if v6 else 0
+    gateway4 = place(v4.gateway) if v4 else 0
+    gateway6 = place(v6.gateway6) if v6 else 0
+    dns4, dns6 = (v4.dns if v4 else ()), (v6.dns6 if v6 else ())
     return encode(
-        *(0, address | gateway | dns | mtu, available6),
-        *(1, at4, int(at6 > 0), at6, gateway4, gateway6),
-        *(len(session.dns), place(*session.dns), len(session.dns6), place(*session.dns6)),
-        *(session.mtu, session.mtu if session.address6 else 0),
+        *(0, everything if v4 else nothing, everything if v6 else nothing),
+        *(int(at4 > 0), at4, int(at6 > 0), at6, gateway4, gateway6),
+        *(len(dns4), place(*dns4), len(dns6), place(*dns6)),
+        *(session.mtu if v4 else 0, session.mtu if v6 else 0),
     ) + bytes(tail)
 
 

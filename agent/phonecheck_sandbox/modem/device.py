@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from phonecheck_sandbox.modem.basic_connect import answer, indicated
+from phonecheck_sandbox.modem.basic_connect import activates, answer, indicated
 from phonecheck_sandbox.modem.mbim import (
     Cid,
     Command,
@@ -21,7 +24,16 @@ from phonecheck_sandbox.modem.mbim import (
     indication,
 )
 from phonecheck_sandbox.modem.pty_port import PtyPort
-from phonecheck_sandbox.modem.state import ModemState
+from phonecheck_sandbox.modem.state import ModemState, Session
+
+
+@dataclass(slots=True)
+class _Activation:
+    """A request for a session that the network has not answered; without a timer it never will."""
+
+    command: Command
+    transaction: int
+    timer: asyncio.TimerHandle | None = None
 
 
 class VirtualModem:
@@ -40,11 +52,17 @@ class VirtualModem:
         self._port: PtyPort | None = None
         self._framer = Framer()
         self._opened = False
+        self._activation: _Activation | None = None
 
     @property
     def plugged(self) -> bool:
         """Whether the device node is there."""
         return self._port is not None
+
+    @property
+    def session(self) -> Session:
+        """What the network gives; for changes that the host does not see."""
+        return self._state.session
 
     def plug(self) -> None:
         """Power up: the device node appears, the session is down, an enabled PIN is asked for."""
@@ -73,7 +91,8 @@ class VirtualModem:
 
     def _settle(self, was_up: bool) -> None:
         session = self._state.session
-        session.up = session.up and self._state.registration.served
+        if not self._state.registration.served:
+            session.end()
         if session.up != was_up:
             self._on_session(session.up)
 
@@ -85,7 +104,9 @@ class VirtualModem:
                 self._send(indication(cid, information))
 
     def _end_session(self) -> None:
-        was_up, self._state.session.up = self._state.session.up, False
+        self._forget_activation()
+        was_up = self._state.session.up
+        self._state.session.end()
         self._settle(was_up)
 
     def _send(self, message: bytes) -> None:
@@ -119,8 +140,43 @@ class VirtualModem:
         except MalformedError:
             self._send(done(MessageType.FUNCTION_ERROR, message.transaction, ProtocolError.LENGTH_MISMATCH))
             return
+        if activates(command):
+            self._ask_network(command, message.transaction)
+            return
+        if command.cid == Cid.CONNECT and command.is_set:
+            self._abort_activation()
+        self._answer(command, message.transaction)
+
+    def _answer(self, command: Command, transaction: int) -> None:
         before, was_up = indicated(self._state), self._state.session.up
         status, information = answer(self._state, command)
         self._settle(was_up)
-        self._send(command_done(command, message.transaction, status, information))
+        self._send(command_done(command, transaction, status, information))
         self._indicate(before, answered=command.cid)
+
+    def _ask_network(self, command: Command, transaction: int) -> None:
+        """Answer once the network has; the modem goes on answering all else meanwhile."""
+        if self._activation:
+            self._send(command_done(command, transaction, Status.BUSY))
+            return
+        seconds = self._state.session.seconds
+        if not seconds:
+            self._answer(command, transaction)
+            return
+        self._activation = _Activation(command, transaction)
+        if math.isfinite(seconds):
+            self._activation.timer = asyncio.get_running_loop().call_later(seconds, self._on_network)
+
+    def _on_network(self) -> None:
+        if activation := self._forget_activation():
+            self._answer(activation.command, activation.transaction)
+
+    def _abort_activation(self) -> None:
+        if activation := self._forget_activation():
+            self._send(command_done(activation.command, activation.transaction, Status.FAILURE))
+
+    def _forget_activation(self) -> _Activation | None:
+        activation, self._activation = self._activation, None
+        if activation and activation.timer:
+            activation.timer.cancel()
+        return activation

@@ -18,12 +18,13 @@ from jeepney.io.common import RouterClosed
 from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.modem import bus
 from phonecheck_sandbox.modem.sysfs import UsbModem
+from phonecheck_sandbox.plan import IpType
 
 NAME = "org.freedesktop.ModemManager1"
 _PATH = "/org/freedesktop/ModemManager1"
 _OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 _MODEM = f"{NAME}.Modem"
-_IPV4 = 1  # MMBearerIpFamily
+_IP_FAMILY: dict[IpType, int] = {"4": 1, "6": 2, "4v6": 4}  # MMBearerIpFamily
 _ANSWER_SECONDS = 25.0
 """As D-Bus itself has it; ModemManager asks polkit, a program of its own, before it answers."""
 _CONNECT_SECONDS = 90.0
@@ -81,15 +82,23 @@ class Manager:
                     return
                 await changes.get()
 
-    async def connect(self, modem: UsbModem, apn: str) -> None:
+    async def connect(self, modem: UsbModem, apn: str, ip: IpType) -> None:
         """Enable the modem, wait for its registration and bring up a bearer.
 
         Raises:
             SandboxError: it did not connect.
         """
-        properties = {"apn": ("s", apn), "ip-type": ("u", _IPV4)}
+        properties = {"apn": ("s", apn), "ip-type": ("u", _IP_FAMILY[ip])}
         path = await self._path(modem)
         await self._call(path, f"{_MODEM}.Simple", "Connect", "a{sv}", properties, seconds=_CONNECT_SECONDS)
+
+    async def enable(self, modem: UsbModem, on: bool) -> None:
+        """Enable the modem, or disable it, which ends its sessions; returns when it is so.
+
+        Raises:
+            SandboxError: there is no such modem, or ModemManager refuses.
+        """
+        await self._call(await self._path(modem), _MODEM, "Enable", "b", on)
 
     async def disconnect(self, modem: UsbModem) -> None:
         """Bring down every bearer.

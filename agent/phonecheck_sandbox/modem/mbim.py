@@ -53,6 +53,7 @@ class Status(IntEnum):
     """The status of a COMMAND_DONE message (MBIM 9.4.5), as far as this modem has cause for it."""
 
     SUCCESS = 0
+    BUSY = 1
     FAILURE = 2
     SIM_NOT_INSERTED = 3
     PIN_REQUIRED = 5

@@ -15,8 +15,9 @@ from phonecheck_sandbox.modem import bus, daemons, polkit, sysfs
 from phonecheck_sandbox.modem.daemons import Daemons, Spawn
 from phonecheck_sandbox.modem.device import VirtualModem
 from phonecheck_sandbox.modem.manager import Manager
-from phonecheck_sandbox.modem.state import ModemState, Registration
+from phonecheck_sandbox.modem.state import PIN_TRIES, ModemState, Registration
 from phonecheck_sandbox.modem.sysfs import UsbModem
+from phonecheck_sandbox.plan import IpMethod, IpType
 
 if TYPE_CHECKING:
     from jeepney.io.asyncio import DBusRouter
@@ -49,6 +50,8 @@ class ModemStack:
         run: a directory for sockets, logs and trees; made where it is missing, not removed.
         spawn: starts programs.
         subscribers: whose SIM is in which modem.
+        ip: the families that the network gives a session.
+        ip_method: whether IPv4's configuration comes with the session, or is left to a lease.
         on_session: called with a modem's index, and whether its data session has just come up or gone down.
         on_death: called with the name, the return code and the log of a program that ended by itself.
     """
@@ -59,13 +62,16 @@ class ModemStack:
         spawn: Spawn,
         subscribers: Sequence[world.Subscriber],
         *,
+        ip: IpType = "4",
+        ip_method: IpMethod = "static",
         on_session: Callable[[int, bool], None],
         on_death: Callable[[str, int, Path], None],
     ) -> None:
         self._run = run
+        self._ip: IpType = ip
         self._modems: list[tuple[UsbModem, VirtualModem]] = []
         for index, subscriber in enumerate(subscribers):
-            usb, state = UsbModem(index), ModemState.of(subscriber)
+            usb, state = UsbModem(index), ModemState.of(subscriber, ip=ip, ip_method=ip_method)
             node = run / "dev" / usb.control_port
             self._modems.append((usb, VirtualModem(state, node, on_session=partial(on_session, index))))
         self._socket = run / "bus"
@@ -185,7 +191,7 @@ class ModemStack:
             SandboxError: it did not connect, with the D-Bus name of ModemManager's error.
         """
         usb, _ = self._at(index)
-        await self._manager.connect(usb, apn)
+        await self._manager.connect(usb, apn, self._ip)
 
     async def disconnect(self, index: int = 0) -> None:
         """Take down the bearer from the device's side.
@@ -217,15 +223,47 @@ class ModemStack:
         """Have the network end the data session; ModemManager knows within 0.3 s."""
         _, modem = self._at(index)
         with modem.changing() as state:
-            state.session.up = False
+            state.session.end()
 
-    async def lock_sim(self, index: int = 0, pin: str = "1234") -> None:
+    async def enable(self, index: int = 0, *, on: bool) -> None:
+        """Enable the modem as ModemManager's clients do, or disable it.
+
+        Raises:
+            SandboxError: there is no such modem, or ModemManager refuses.
+        """
+        usb, _ = self._at(index)
+        await self._manager.enable(usb, on)
+
+    async def lock_sim(self, index: int = 0, pin: str = "1234", tries: int = PIN_TRIES) -> None:
         """Protect the SIM with a PIN and power the modem off and on; returns when it is back, locked."""
         _, modem = self._at(index)
         with modem.changing() as state:
-            state.sim.lock(pin)
+            state.sim.lock(pin, tries)
+        await self.reboot(index)
+
+    async def block_sim(self, index: int = 0) -> None:
+        """Spend the PIN's tries and power the modem off and on; returns when it is back and wants the PUK."""
+        _, modem = self._at(index)
+        with modem.changing() as state:
+            state.sim.block()
+        await self.reboot(index)
+
+    async def reboot(self, index: int = 0) -> None:
+        """Power the modem off and on; returns when ModemManager shows it, under another object path."""
         await self.unplug(index)
         await self.plug(index)
+
+    def serve_only(self, apn: str, index: int = 0) -> None:
+        """Have the network serve this APN and no other, nor a request that names none."""
+        self._at(index)[1].session.apns = frozenset({apn})
+
+    def take(self, seconds: float, *, refusal: int = 0) -> None:
+        """Have the network take so long over every request for a session, infinity for ever, and then refuse it or not.
+
+        A request that it is working on is not touched.
+        """
+        for _, modem in self._modems:
+            modem.session.seconds, modem.session.refusal = seconds, refusal
 
     async def remove_sim(self, index: int = 0) -> None:
         """Pull the SIM out; returns when ModemManager shows the modem without, which takes it some 15 s."""

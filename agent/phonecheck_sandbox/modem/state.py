@@ -7,10 +7,34 @@ from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from phonecheck_sandbox import world
+from phonecheck_sandbox.plan import IpMethod, IpType
 
 PIN_TRIES = 3
 """3GPP TS 31.101, 9.5.1: a SIM blocks its PIN after three wrong tries in a row."""
 PUK_TRIES = 10
+
+
+class Families(IntFlag):
+    """MBIM_CONTEXT_IP_TYPE (MBIM 10.5.12), as the set that its first three values happen to be."""
+
+    IPV4 = 1
+    IPV6 = 2
+
+
+NO_FAMILY = Families(0)
+FAMILIES: dict[IpType, Families] = {
+    "4": Families.IPV4,
+    "6": Families.IPV6,
+    "4v6": Families.IPV4 | Families.IPV6,
+}
+
+
+class Cause(IntEnum):
+    """Why a network refuses a session (3GPP TS 24.008, 10.5.6.6), as far as this one does by itself."""
+
+    UNKNOWN_APN = 27
+    IPV4_ONLY = 50
+    IPV6_ONLY = 51
 
 
 class Registration(IntEnum):
@@ -49,6 +73,7 @@ class Operator:
 
 HOME_OPERATOR = Operator(world.OPERATOR_CODE, world.OPERATOR_NAME)
 VISITED_OPERATOR = Operator("00102", "Sandbox Abroad")
+ORDINARY_APNS = frozenset({"", "internet"})
 
 
 @dataclass(slots=True)
@@ -76,10 +101,14 @@ class Sim:
         """Whether the modem can read the SIM and register with it."""
         return self.inserted and not self.locked
 
-    def lock(self, pin: str) -> None:
-        """Ask for this PIN, as after power-up."""
+    def lock(self, pin: str, tries: int = PIN_TRIES) -> None:
+        """Ask for this PIN, as after power-up, with so many tries left."""
         self.pin, self.pin_enabled, self.locked = pin, True, True
-        self.pin_tries, self.puk_tries = PIN_TRIES, PUK_TRIES
+        self.pin_tries, self.puk_tries = tries, PUK_TRIES
+
+    def block(self) -> None:
+        """Ask for the PUK, as after the last wrong PIN."""
+        self.pin_enabled, self.locked, self.pin_tries = True, True, 0
 
     def enter_pin(self, pin: str) -> bool:
         """Try a PIN, and count a wrong one."""
@@ -124,17 +153,38 @@ class Radio:
 
 @dataclass(slots=True)
 class Session:
-    """The data session and what the network gives it. ``apns`` are those it serves; a request may also name none."""
+    """The data session and what the network gives it.
 
-    address: IPv4Interface
+    Attributes:
+        offered: the families that the network gives.
+        granted: those that the session has got, none where it is down; what was asked for and is offered.
+        address: None where the host is to take a lease.
+        apns: those that the network serves; a request may also name none, where the empty name is one of them.
+        seconds: what the network takes to answer a request, infinity for ever.
+        refusal: a `Cause` or another number of its kind, with which the network refuses every session; 0 is none.
+    """
+
+    offered: Families
+    address: IPv4Interface | None
     gateway: IPv4Address
     dns: tuple[IPv4Address, ...]
+    address6: IPv6Interface
+    gateway6: IPv6Address
+    dns6: tuple[IPv6Address, ...]
     mtu: int
-    address6: IPv6Interface | None = None
-    gateway6: IPv6Address | None = None
-    dns6: tuple[IPv6Address, ...] = ()
-    apns: frozenset[str] = frozenset({"", "internet"})
-    up: bool = False
+    apns: frozenset[str] = ORDINARY_APNS
+    seconds: float = 0.0
+    refusal: int = 0
+    granted: Families = NO_FAMILY
+
+    @property
+    def up(self) -> bool:
+        """Whether it is there."""
+        return bool(self.granted)
+
+    def end(self) -> None:
+        """Be no more, whoever ended it."""
+        self.granted = NO_FAMILY
 
 
 @dataclass(slots=True)
@@ -147,15 +197,21 @@ class ModemState:
     session: Session
 
     @classmethod
-    def of(cls, subscriber: world.Subscriber) -> ModemState:
-        """A modem at rest with this subscriber's SIM in it."""
-        address = IPv4Interface(f"{subscriber.address}/30")
-        return cls(
-            subscriber.imei,
-            Sim(subscriber.msisdn, subscriber.imsi, subscriber.iccid),
-            Radio(),
-            Session(address, next(address.network.hosts()), world.CARRIER_DNS, world.WWAN0_MTU),
+    def of(cls, subscriber: world.Subscriber, *, ip: IpType = "4", ip_method: IpMethod = "static") -> ModemState:
+        """A modem at rest with this subscriber's SIM in it, on a network that gives sessions of this kind."""
+        address = IPv4Interface(f"{subscriber.address}/{world.WWAN0.network.prefixlen}")
+        address6 = IPv6Interface(f"{subscriber.address6}/{world.WWAN0_6.network.prefixlen}")
+        session = Session(
+            offered=FAMILIES[ip],
+            address=None if ip_method == "dhcp" else address,
+            gateway=next(address.network.hosts()),
+            dns=world.CARRIER_DNS,
+            address6=address6,
+            gateway6=next(address6.network.hosts()),
+            dns6=world.CARRIER_DNS_6,
+            mtu=world.WWAN0_MTU,
         )
+        return cls(subscriber.imei, Sim(subscriber.msisdn, subscriber.imsi, subscriber.iccid), Radio(), session)
 
     @property
     def registration(self) -> Registration:

@@ -1,5 +1,6 @@
 import struct
-from ipaddress import IPv4Address, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -33,8 +34,8 @@ def pin(state: ModemState, kind: int, operation: int, old: str, new: str = "") -
     return status, struct.unpack("<III", information)
 
 
-def connect(state: ModemState, apn: str = "internet", *, session: int = 0) -> tuple[Status, bytes]:
-    return put(state, Cid.CONNECT, encode(session, 1, apn, "", "", 0, 0, 1, INTERNET_CONTEXT))
+def connect(state: ModemState, apn: str = "internet", *, session: int = 0, ip_type: int = 1) -> tuple[Status, bytes]:
+    return put(state, Cid.CONNECT, encode(session, 1, apn, "", "", 0, 0, ip_type, INTERNET_CONTEXT))
 
 
 def test_a_ready_sim_tells_its_identities_and_its_own_number(state: ModemState) -> None:
@@ -42,6 +43,18 @@ def test_a_ready_sim_tells_its_identities_and_its_own_number(state: ModemState) 
     assert (status, number(buffer, 0)) == (Status.SUCCESS, 1)
     assert (text(buffer, 4), text(buffer, 12)) == (world.SUBSCRIBER.imsi, world.SUBSCRIBER.iccid)
     assert (number(buffer, 24), text(buffer, 28)) == (1, f"+{world.SUBSCRIBER.msisdn}")
+
+
+def test_a_sim_is_locked_with_the_tries_that_it_has_left(state: ModemState) -> None:
+    state.sim.lock("1234", tries=1)
+    assert pin(state, PIN, ENTER, "0000") == (Status.FAILURE, (PUK, 1, PUK_TRIES))
+    assert state.sim.locked
+
+
+def test_a_blocked_sim_takes_no_pin(state: ModemState) -> None:
+    state.sim.block()
+    assert pin(state, PIN, ENTER, "1234") == (Status.FAILURE, (PUK, 1, PUK_TRIES))
+    assert number(query(state, Cid.SUBSCRIBER_READY_STATUS)[1], 0) == 6
 
 
 def test_a_locked_sim_tells_no_imsi_and_no_number(state: ModemState) -> None:
@@ -141,19 +154,73 @@ def test_a_session_has_the_addresses_of_its_subscriber() -> None:
     assert fields[13:] == (world.WWAN0_MTU, 0)
 
 
-def test_a_session_may_have_ipv6_too(state: ModemState) -> None:
-    state.session.address6 = IPv6Interface("2001:db8::2/64")
-    state.session.gateway6 = IPv6Address("2001:db8::1")
-    state.session.dns6 = (IPv6Address("2001:db8::53"),)
-    connect(state)
-    _, buffer = query(state, Cid.IP_CONFIGURATION)
-    fields = struct.unpack_from("<15I", buffer)
-    assert fields[2] == 15
-    assert struct.unpack_from("<I16s", buffer, fields[6]) == (64, IPv6Address("2001:db8::2").packed)
-    assert buffer[fields[8] : fields[8] + 16] == IPv6Address("2001:db8::1").packed
-    assert fields[11] == 1
-    assert buffer[fields[12] :] == IPv6Address("2001:db8::53").packed
-    assert fields[14] == world.WWAN0_MTU
+def ip_fields(state: ModemState) -> tuple[bytes, tuple[int, ...]]:
+    status, buffer = query(state, Cid.IP_CONFIGURATION)
+    assert status == Status.SUCCESS
+    return buffer, struct.unpack_from("<15I", buffer)
+
+
+@pytest.mark.parametrize(("ip", "ipv4"), [("6", 0), ("4v6", 15)])
+def test_a_session_may_have_ipv6_alone_or_too(ip: Any, ipv4: int) -> None:
+    state = ModemState.of(world.SUBSCRIBER, ip=ip)
+    assert connect(state, ip_type=3)[0] == Status.SUCCESS
+    buffer, fields = ip_fields(state)
+    assert fields[1:4] == (ipv4, 15, int(ipv4 > 0))
+    assert fields[5] == 1
+    assert struct.unpack_from("<I16s", buffer, fields[6]) == (64, world.SUBSCRIBER.address6.packed)
+    assert buffer[fields[8] : fields[8] + 16] == world.PGW_6.ip.packed
+    assert fields[11] == len(world.CARRIER_DNS_6)
+    assert buffer[fields[12] :] == b"".join(server.packed for server in world.CARRIER_DNS_6)
+    assert fields[13:] == (world.WWAN0_MTU if ipv4 else 0, world.WWAN0_MTU)
+
+
+def test_where_the_host_is_to_take_a_lease_nothing_of_ipv4_is_given() -> None:
+    state = ModemState.of(world.SUBSCRIBER, ip="4v6", ip_method="dhcp")
+    assert connect(state, ip_type=3)[0] == Status.SUCCESS
+    _, fields = ip_fields(state)
+    assert (fields[1], fields[3:5], fields[7], fields[9:11], fields[13]) == (0, (0, 0), 0, (0, 0), 0)
+    assert (fields[2], fields[5]) == (15, 1)
+
+
+IPV4_ONLY, IPV6_ONLY = 50, 51
+
+
+@pytest.mark.parametrize(
+    ("ip", "wanted", "granted", "network_error"),
+    [
+        ("4", 0, 1, 0),
+        ("4", 1, 1, 0),
+        ("4", 2, 0, IPV4_ONLY),
+        ("4", 3, 1, 0),
+        ("6", 1, 0, IPV6_ONLY),
+        ("6", 2, 2, 0),
+        ("6", 4, 2, 0),
+        ("4v6", 0, 3, 0),
+        ("4v6", 1, 1, 0),
+        ("4v6", 2, 2, 0),
+        ("4v6", 3, 3, 0),
+    ],
+)
+def test_a_session_has_what_was_asked_for_and_is_offered(ip: Any, wanted: int, granted: int, network_error: int):
+    state = ModemState.of(world.SUBSCRIBER, ip=ip)
+    status, buffer = connect(state, ip_type=wanted)
+    assert (status, number(buffer, 32)) == (Status.FAILURE if network_error else Status.SUCCESS, network_error)
+    assert state.session.granted == granted
+    if granted:
+        assert number(buffer, 12) == granted
+        _, fields = ip_fields(state)
+        assert (bool(fields[1]), bool(fields[2])) == (bool(granted & 1), bool(granted & 2))
+
+
+def test_an_ip_type_that_is_none_is_refused(state: ModemState) -> None:
+    assert connect(state, ip_type=5)[0] == Status.INVALID_PARAMETERS
+
+
+def test_a_network_may_refuse_every_session(state: ModemState) -> None:
+    not_subscribed = 33
+    state.session.refusal = not_subscribed
+    status, buffer = connect(state)
+    assert (status, number(buffer, 32), state.session.up) == (Status.FAILURE, not_subscribed, False)
 
 
 def test_another_apn_is_refused_as_the_network_would(state: ModemState) -> None:

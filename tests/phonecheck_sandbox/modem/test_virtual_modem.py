@@ -1,4 +1,5 @@
 import asyncio
+import math
 import os
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,6 +33,7 @@ from phonecheck_sandbox.modem.state import ModemState, Registration
 OPEN = Message(MessageType.OPEN, 1, struct.pack("<I", MAX_MESSAGE)).encode()
 CLOSE = Message(MessageType.CLOSE, 2).encode()
 ACTIVATE = encode(0, 1, "internet", "", "", 0, 0, 1, INTERNET_CONTEXT)
+DEACTIVATE = encode(0, 0, "", "", "", 0, 0, 0, INTERNET_CONTEXT)
 
 
 @dataclass
@@ -127,6 +129,66 @@ def test_a_session_comes_up_before_the_host_hears_so_and_without_an_indication()
     with_modem(scenario)
 
 
+def ask_to_activate(host: Host, transaction: int = 50) -> None:
+    os.write(host.fd, Command(BASIC_CONNECT, Cid.CONNECT, is_set=True, information=ACTIVATE).encode(transaction))
+
+
+def test_a_network_that_takes_its_time_keeps_the_modem_answering() -> None:
+    async def scenario(modem: VirtualModem, host: Host, sessions: list[bool]) -> None:
+        modem.session.seconds = 0.05
+        ask_to_activate(host)
+        assert (await host.command(Cid.SIGNAL_STATE))[0] == Status.SUCCESS
+        assert (await host.command(Cid.CONNECT, ACTIVATE))[0] == Status.BUSY
+        assert sessions == []
+        reply = await host.receive()
+        assert (reply.kind, reply.transaction) == (MessageType.COMMAND_DONE, 50)
+        assert (number(reply.payload, 28), sessions) == (Status.SUCCESS, [True])
+
+    with_modem(scenario)
+
+
+def test_a_network_judges_by_how_things_are_when_it_answers() -> None:
+    async def scenario(modem: VirtualModem, host: Host, sessions: list[bool]) -> None:
+        modem.session.seconds = 0.03
+        ask_to_activate(host)
+        await host.command(Cid.RADIO_STATE)
+        with modem.changing() as state:
+            state.radio.network = Registration.SEARCHING
+        told = [await host.receive() for _ in range(3)]
+        assert (told[-1].transaction, number(told[-1].payload, 28)) == (50, Status.NOT_REGISTERED)
+        assert sessions == []
+
+    with_modem(scenario)
+
+
+def test_an_activation_that_hangs_ends_when_the_host_deactivates() -> None:
+    async def scenario(modem: VirtualModem, host: Host, sessions: list[bool]) -> None:
+        modem.session.seconds = math.inf
+        ask_to_activate(host)
+        assert (await host.command(Cid.SIGNAL_STATE))[0] == Status.SUCCESS
+        os.write(host.fd, Command(BASIC_CONNECT, Cid.CONNECT, is_set=True, information=DEACTIVATE).encode(51))
+        aborted, deactivated = await host.receive(), await host.receive()
+        assert (aborted.transaction, number(aborted.payload, 28)) == (50, Status.FAILURE)
+        assert (deactivated.transaction, number(deactivated.payload, 28)) == (51, Status.SUCCESS)
+        modem.session.seconds = 0
+        assert (await host.command(Cid.CONNECT, ACTIVATE))[0] == Status.SUCCESS
+        assert sessions == [True]
+
+    with_modem(scenario)
+
+
+def test_a_host_that_opens_again_hears_nothing_of_the_activation_before() -> None:
+    async def scenario(modem: VirtualModem, host: Host, sessions: list[bool]) -> None:
+        modem.session.seconds = 0.02
+        ask_to_activate(host)
+        assert (await host.exchange(OPEN)).kind == MessageType.OPEN_DONE
+        await asyncio.sleep(0.03)
+        assert (await host.command(Cid.SIGNAL_STATE))[0] == Status.SUCCESS
+        assert sessions == []
+
+    with_modem(scenario)
+
+
 @pytest.mark.parametrize("message", [OPEN, CLOSE], ids=["open again", "close"])
 def test_a_host_that_opens_again_or_closes_ends_the_session(message: bytes) -> None:
     async def scenario(_: VirtualModem, host: Host, sessions: list[bool]) -> None:
@@ -141,7 +203,7 @@ def test_the_network_drops_a_session() -> None:
     async def scenario(modem: VirtualModem, host: Host, sessions: list[bool]) -> None:
         await host.command(Cid.CONNECT, ACTIVATE)
         with modem.changing() as state:
-            state.session.up = False
+            state.session.end()
         cid, buffer = await host.indication()
         deactivated = 3
         assert (cid, number(buffer, 4), sessions) == (Cid.CONNECT, deactivated, [True, False])
