@@ -81,6 +81,8 @@ class _Supervisor:
             device.RUN / "modem",
             self._parts.spawn,
             subscribers,
+            ip=self._plan.ip,
+            ip_method=self._plan.ip_method,
             on_session=self._connections.on_session,
             on_death=self._on_death,
         )

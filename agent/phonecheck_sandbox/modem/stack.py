@@ -15,7 +15,7 @@ from phonecheck_sandbox.modem import bus, daemons, polkit, sysfs
 from phonecheck_sandbox.modem.daemons import Daemons, Spawn
 from phonecheck_sandbox.modem.device import VirtualModem
 from phonecheck_sandbox.modem.manager import Manager
-from phonecheck_sandbox.modem.state import PIN_TRIES, ModemState, Registration
+from phonecheck_sandbox.modem.state import ORDINARY_APNS, PIN_TRIES, ModemState, Registration
 from phonecheck_sandbox.modem.sysfs import UsbModem
 from phonecheck_sandbox.plan import IpMethod, IpType
 
@@ -254,8 +254,8 @@ class ModemStack:
         await self.plug(index)
 
     def serve_only(self, apn: str, index: int = 0) -> None:
-        """Have the network serve this APN and no other, nor a request that names none."""
-        self._at(index)[1].session.apns = frozenset({apn})
+        """Have the network serve this APN and no other; a request that names none is good for the ordinary one only."""
+        self._at(index)[1].session.apns = ORDINARY_APNS if apn in ORDINARY_APNS else frozenset({apn})
 
     def take(self, seconds: float, *, refusal: int = 0) -> None:
         """Have the network take so long over every request for a session, infinity for ever, and then refuse it or not.
