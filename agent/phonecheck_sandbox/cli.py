@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,13 +10,14 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from phonecheck_sandbox import control, streams
+from phonecheck_sandbox import control, scenarios, streams
 from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.errors import SandboxError
+from phonecheck_sandbox.plan import IpType, LinkKind, Plan
 from phonecheck_sandbox.scenarios import SCENARIOS, Scenario
 
 _KNOBS = {
@@ -25,6 +27,13 @@ _KNOBS = {
     "rate": "radio_rate",
     "radio_wake": "radio_wake",
 }
+
+_FLAGS: dict[str, tuple[str, object]] = {
+    "no_connect": ("connect", False),
+    "dhcp": ("ip_method", "dhcp"),
+    "no_configure": ("configure", False),
+}
+"""What these set in the plan; without them it is the scenario's, or ordinary."""
 
 _WELCOME = """\
 You are on a device with a SIM. Its LAN is lan0; its modem's link is wwan0, which nothing uses unless bound to it.
@@ -44,6 +53,13 @@ def main() -> None:
     """
 
 
+def _scenario(_: click.Context, __: click.Parameter, name: str | None) -> Scenario | None:
+    try:
+        return scenarios.named(name) if name else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def _sandbox_options(command: Callable[..., None]) -> Callable[..., None]:
     at_least_zero = click.FloatRange(min=0)
     for option in reversed(
@@ -53,10 +69,28 @@ def _sandbox_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--loss", type=click.FloatRange(0, 100), metavar="P", help="Per cent of packets lost."),
             click.option("--rate", type=at_least_zero, metavar="KBIT", help="Kilobits a second each way."),
             click.option("--radio-wake", type=at_least_zero, metavar="MS", help="What a packet waits after silence."),
-            click.option("--scenario", type=click.Choice(list(SCENARIOS)), help="Conditions that have a name."),
+            click.option(
+                "--scenario",
+                metavar="NAME",
+                callback=_scenario,
+                help="A situation that has a name: see phonecheck-sandbox scenarios.",
+            ),
             click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any one condition."),
-            click.option("--modems", type=click.IntRange(1, 2), default=1, show_default=True, help="How many."),
+            click.option("--modems", type=click.IntRange(1, 2), help="How many; 1 without it."),
             click.option("--no-connect", is_flag=True, help="Leave the modems without a data session."),
+            click.option("--ip", type=click.Choice(get_args(IpType)), help="Families of a session; 4 without it."),
+            click.option(
+                *("--link", "link_kind"),
+                type=click.Choice(get_args(LinkKind)),
+                help="What wwanN is, raw-ip without it; hat is a router of its own at usb0, no modem.",
+            ),
+            click.option("--dhcp", is_flag=True, help="Leave IPv4 to a lease; wants --link ethernet."),
+            click.option("--no-configure", is_flag=True, help="Leave wwanN bare and down when its session comes up."),
+            click.option(
+                "--manager",
+                type=click.Choice(["networkmanager"]),
+                help="Who connects and configures, in the sandbox's own place.",
+            ),
             click.option("-v", "--verbose", is_flag=True, help="Say where the logs are."),
         )
     ):
@@ -98,7 +132,7 @@ def demo(rtt: float, as_json: bool) -> None:
     The exit status is 0 only if all of it held.
     """
     command = (sys.executable, "-P", "-m", "phonecheck_sandbox.demo", *(["--json"] if as_json else []))
-    _start(scenario=None, pairs=(), no_connect=False, command=command, rtt=rtt, modems=1, verbose=False)
+    _start(command=command, rtt=rtt)
 
 
 @main.command()
@@ -109,20 +143,21 @@ def up(**options: Any) -> None:
     _start(**options)
 
 
-def _start(*, scenario: str | None, pairs: Sequence[str], no_connect: bool, **options: Any) -> None:
+def _start(*, scenario: Scenario | None = None, pairs: Sequence[str] = (), **options: Any) -> None:
     from phonecheck_sandbox import lifetime
-    from phonecheck_sandbox.plan import Plan
 
-    chosen = SCENARIOS[scenario] if scenario else Scenario("")
-    knobs = {name: options.pop(option, None) for option, name in _KNOBS.items()}
+    chosen = scenario or Scenario("")
+    given = {name: value for name, value in options.items() if value is not None}
+    given |= {name: value for option, (name, value) in _FLAGS.items() if given.pop(option, False)}
+    knobs = {name: given.pop(option) for option, name in _KNOBS.items() if option in given}
     try:
         conditions = Conditions(**chosen.conditions)
-        conditions.update({name: value for name, value in knobs.items() if value is not None})
+        conditions.update(knobs)
         conditions.check()  # what an option alone cannot see: "nan" and "inf" are floats too
         conditions = Conditions.parse(list(pairs), conditions)
     except ValueError as error:
         raise click.UsageError(f"The condition cannot be: {error}.") from None
-    plan = Plan(conditions=conditions, connect=not no_connect, **options)
+    plan = Plan(**{"conditions": conditions, **chosen.plan, "acts": chosen.acts, **given})
 
     def supervise(link: Any, keeper: int) -> int:
         from phonecheck_sandbox.supervisor import supervise
@@ -130,6 +165,18 @@ def _start(*, scenario: str | None, pairs: Sequence[str], no_connect: bool, **op
         return supervise(plan, link, keeper)
 
     sys.exit(lifetime.hold(supervise))
+
+
+@main.command("scenarios")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_scenarios(as_json: bool) -> None:
+    """List what --scenario takes, a line each."""
+    if as_json:
+        click.echo(json.dumps({name: dataclasses.asdict(one) for name, one in SCENARIOS.items()}))
+        return
+    width = max(map(len, SCENARIOS))
+    for name, one in SCENARIOS.items():
+        click.echo(f"{name:{width}}  {one.does}")
 
 
 @main.group()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +38,57 @@ class Scenario:
             )
 
 
-SCENARIOS: dict[str, Scenario] = {
+_CONTROL = "org.freedesktop.ModemManager1.Device.Control"
+
+_MODEM = {
+    "two-modems": Scenario("Two modems, each with a SIM of its own.", plan={"modems": 2}),
+    "sim-locked": Scenario("The SIM wants its PIN, 1234, and has three tries left.", acts=("lock-sim",)),
+    "puk-locked": Scenario("The SIM has had three wrong PINs, and wants its PUK.", acts=("puk-lock",)),
+    "no-sim": Scenario("There is no SIM; ModemManager takes 15 s to believe it.", acts=("remove-sim",)),
+    "modem-off": Scenario("The modem is disabled.", acts=("power off",)),
+    "searching": Scenario("The modem finds no network.", acts=("registration searching",)),
+    "denied": Scenario("The network does not let the SIM in.", acts=("registration denied",)),
+    "roaming": Scenario(
+        "The SIM is abroad, registered with another operator, and has no session.",
+        acts=("disconnect", "registration roaming"),
+    ),
+    "bearer-down": Scenario("The modem is registered, and has no session.", acts=("disconnect",)),
+    "wrong-apn": Scenario(
+        "No session; the network serves the APN iot.example only.", acts=("disconnect", "apn iot.example")
+    ),
+    "refused-activation": Scenario(
+        "No session; the network refuses one: not subscribed.", acts=("disconnect", "activation refused 33")
+    ),
+    "slow-activation": Scenario(
+        "No session; the network takes 5 s to give one.", acts=("disconnect", "activation slow 5")
+    ),
+    "hung-activation": Scenario(
+        "No session; the network never answers who wants one.", acts=("disconnect", "activation hang")
+    ),
+    "polkit-denied": Scenario(
+        "No session; polkit does not let anybody control the modem.", acts=("disconnect", f"deny {_CONTROL}")
+    ),
+    "manager-down": Scenario("ModemManager is not running.", acts=("manager-stop",)),
+}
+_LINK = {
+    "unconfigured": Scenario("The session is up, and nobody has configured wwan0.", plan={"configure": False}),
+    "ethernet": Scenario("wwan0 is Ethernet, with ARP and a gateway.", plan={"link_kind": "ethernet"}),
+    "dhcp": Scenario(
+        "wwan0 is Ethernet, its address is to be leased, and nobody has asked for it.",
+        plan={"link_kind": "ethernet", "ip_method": "dhcp", "configure": False},
+    ),
+    "ipv6-only": Scenario("The session is IPv6 only, with DNS64 and NAT64.", plan={"ip": "6"}),
+    "dual-stack": Scenario("The session has IPv4 and IPv6.", plan={"ip": "4v6"}),
+    "strict-rp-filter": Scenario("The device's reverse path filter is strict.", acts=("rp-filter 1",)),
+    "networkmanager": Scenario(
+        "No session; NetworkManager has a connection for the modem.",
+        plan={"manager": "networkmanager", "connect": False, "configure": False},
+    ),
+    "hat": Scenario(
+        "No modem that ModemManager knows: a HAT that is a router of its own, at usb0.", plan={"link_kind": "hat"}
+    ),
+}
+_NETWORK = {
     "lte": Scenario(
         "An ordinary day: 60 ms of round-trip time.",
         {"radio_rtt": 60.0, "radio_jitter": 10.0},
@@ -57,6 +108,7 @@ SCENARIOS: dict[str, Scenario] = {
     "app-server-down": Scenario("The customer's app server does not answer.", {"app_fault": "down"}),
     "slow-result": Scenario("A result of v0.1 that takes its time.", {"platform_pending": 2}),
 }
+SCENARIOS: dict[str, Scenario] = _MODEM | _LINK | _NETWORK
 """For ``--scenario``, ``phonecheck-sandbox scenarios`` and tests."""
 
 
@@ -67,5 +119,7 @@ def named(name: str) -> Scenario:
         ValueError: there is none.
     """
     if name not in SCENARIOS:
-        raise ValueError(f"There is no scenario {name!r}. See them: phonecheck-sandbox scenarios.")
+        near = difflib.get_close_matches(name, SCENARIOS, n=1)
+        cure = f"Did you mean {near[0]}?" if near else "See them: phonecheck-sandbox scenarios"
+        raise ValueError(f"There is no scenario {name!r}. {cure}")
     return SCENARIOS[name]

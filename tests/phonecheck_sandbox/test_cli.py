@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
+
+from phonecheck_sandbox.scenarios import SCENARIOS
 
 
 def sandbox(*words: str) -> subprocess.CompletedProcess[str]:
@@ -18,7 +21,8 @@ def sandbox(*words: str) -> subprocess.CompletedProcess[str]:
         (("run", "--rtt", "-1", "--", "true"), "--rtt"),
         (("run", "--loss", "101", "--", "true"), "--loss"),
         (("run", "--modems", "3", "--", "true"), "--modems"),
-        (("run", "--scenario", "nope", "--", "true"), "bad-radio"),
+        (("run", "--scenario", "bad-radios", "--", "true"), "Did you mean bad-radio?"),
+        (("run", "--link", "wifi", "--", "true"), "ethernet"),
         (("run", "--set", "colour=red", "--", "true"), "unknown condition 'colour'"),
         (("run", "--set", "mno_loop=maybe", "--", "true"), "mno_loop takes yes or no"),
         (("run", "--", "no-such-program"), "'no-such-program' is not a program"),
@@ -31,6 +35,15 @@ def test_bad_input_is_said_before_anything_starts(words: tuple[str, ...], cause:
     assert cause in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_the_scenarios_are_listed_without_a_sandbox():
+    listed = sandbox("scenarios")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(SCENARIOS)
+    as_json = json.loads(sandbox("scenarios", "--json").stdout)
+    assert as_json["two-modems"]["plan"] == {"modems": 2}
+    assert as_json["sim-locked"]["acts"] == ["lock-sim"]
 
 
 def test_ctl_without_a_sandbox_says_how_to_start_one():
