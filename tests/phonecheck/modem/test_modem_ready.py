@@ -18,7 +18,7 @@ from phonecheck.model import (
     Registration,
     Sim,
 )
-from phonecheck.modem.ready import link_of
+from phonecheck.modem.ready import link_of, over_ppp
 
 V4 = IpConfig(
     IpMethod.STATIC,
@@ -91,6 +91,11 @@ def test_servers_that_were_named_replace_the_bearers():
 def test_addresses_of_dhcp_are_left_to_the_kernel():
     link = link_of(modem(bearer(ip4=replace(DHCP, dns=V4.dns))))
     assert (link.interface, link.addresses, link.dns) == ("wwan0", (), V4.dns)
+
+
+def test_the_name_servers_of_dhcp_may_come_with_the_lease():
+    link = link_of(modem(bearer(ip4=DHCP)))
+    assert (link.interface, link.addresses, link.dns) == ("wwan0", (), ())
 
 
 def test_a_link_local_address_is_none_that_an_exchange_may_leave_from():
@@ -220,7 +225,6 @@ def test_a_bearer_that_is_connected_and_of_no_use(fact, words):
         ({"ip4": V4}, "6"),
         ({"ip4": None, "ip6": V6}, "4"),
         ({"ip4": replace(V4, dns=())}, "auto"),
-        ({"ip4": DHCP}, "auto"),
     ],
 )
 def test_connected_without_addresses_or_name_servers(configs, family):
@@ -237,3 +241,13 @@ def test_ppp_runs_over_a_serial_port_and_its_interface_is_to_be_named():
     assert error.code == "not-connected"
     assert "ttyUSB2" in error.message
     assert "--interface ppp0" in error.hint
+    assert "NetworkManager" in error.hint
+
+
+def test_ppp_is_used_where_its_interface_is_known():
+    dialled = modem(bearer(interface="ttyUSB2", ip4=IpConfig(IpMethod.PPP)))
+    assert over_ppp(dialled)
+    assert link_of(dialled, ppp_interface="ppp0") == Link("ppp0")
+    assert not over_ppp(modem(bearer()))
+    assert not over_ppp(modem())
+    assert link_of(modem(bearer()), ppp_interface="ppp0").interface == "wwan0"
