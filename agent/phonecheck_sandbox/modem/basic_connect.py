@@ -190,10 +190,12 @@ def activates(command: Command) -> bool:
 
 
 def _connection(state: ModemState, network_error: int = 0) -> bytes:
-    activated, deactivated, no_voice = 1, 3, 0
+    activated, activating, deactivated, no_voice = 1, 2, 3, 0
     session = state.session
     families = session.granted or session.offered
-    return encode(0, activated if session.up else deactivated, no_voice, families, INTERNET_CONTEXT, network_error)
+    # ModemManager tells us nothing when it cancels a Connect: it asks before the next one, and deactivates what it finds.
+    activation = activated if session.up else activating if session.asked else deactivated
+    return encode(0, activation, no_voice, families, INTERNET_CONTEXT, network_error)
 
 
 def _connect(state: ModemState, command: Command) -> bytes:

@@ -163,7 +163,7 @@ class VirtualModem:
         if not seconds:
             self._answer(command, transaction)
             return
-        self._activation = _Activation(command, transaction)
+        self._activation, self._state.session.asked = _Activation(command, transaction), True
         if math.isfinite(seconds):
             self._activation.timer = asyncio.get_running_loop().call_later(seconds, self._on_network)
 
@@ -176,7 +176,7 @@ class VirtualModem:
             self._send(command_done(activation.command, activation.transaction, Status.FAILURE))
 
     def _forget_activation(self) -> _Activation | None:
-        activation, self._activation = self._activation, None
+        activation, self._activation, self._state.session.asked = self._activation, None, False
         if activation and activation.timer:
             activation.timer.cancel()
         return activation

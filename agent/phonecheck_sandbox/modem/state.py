@@ -158,6 +158,7 @@ class Session:
     Attributes:
         offered: the families that the network gives.
         granted: those that the session has got, none where it is down; what was asked for and is offered.
+        asked: whether the network has been asked for the session, and has not answered.
         address: None where the host is to take a lease.
         apns: those that the network serves; a request may also name none, where the empty name is one of them.
         seconds: what the network takes to answer a request, infinity for ever.
@@ -176,6 +177,7 @@ class Session:
     seconds: float = 0.0
     refusal: int = 0
     granted: Families = NO_FAMILY
+    asked: bool = False
 
     @property
     def up(self) -> bool:

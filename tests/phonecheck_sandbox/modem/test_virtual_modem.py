@@ -139,10 +139,12 @@ def test_a_network_that_takes_its_time_keeps_the_modem_answering() -> None:
         ask_to_activate(host)
         assert (await host.command(Cid.SIGNAL_STATE))[0] == Status.SUCCESS
         assert (await host.command(Cid.CONNECT, ACTIVATE))[0] == Status.BUSY
-        assert sessions == []
+        activating, activated = 2, 1
+        assert (number((await host.command(Cid.CONNECT))[1], 4), sessions) == (activating, [])
         reply = await host.receive()
         assert (reply.kind, reply.transaction) == (MessageType.COMMAND_DONE, 50)
         assert (number(reply.payload, 28), sessions) == (Status.SUCCESS, [True])
+        assert number((await host.command(Cid.CONNECT))[1], 4) == activated
 
     with_modem(scenario)
 
