@@ -135,6 +135,14 @@ class Registration(OpenEnum):
         return self.name.startswith(("HOME", "ROAMING")) and not self.name.endswith("SMS_ONLY")
 
 
+class PacketService(OpenEnum):
+    """MMModem3gppPacketServiceState: whether the network carries data for the modem at all."""
+
+    UNKNOWN = 0
+    DETACHED = 1
+    ATTACHED = 2
+
+
 class IpMethod(OpenEnum):
     """MMBearerIpMethod: who must configure the interface."""
 
@@ -197,6 +205,7 @@ class Modem:
     signal: int | None = None
     technologies: tuple[str, ...] = ()
     registration: Registration = Registration.UNKNOWN
+    packet_service: PacketService = PacketService.UNKNOWN
     operator_code: str = ""
     operator_name: str = ""
     own_numbers: tuple[PhoneNumber, ...] = ()

@@ -11,6 +11,10 @@ class NotRunning(ModemError):
     """Nobody owns the name, or its owner left before it answered."""
 
 
+class Busy(ModemError):
+    """ModemManager is at something else with this modem just now: to be asked again."""
+
+
 class Late(ModemError):
     """No answer in the time allowed, which says nothing of what became of the request."""
 
@@ -44,7 +48,14 @@ _OF_BUS: dict[str, _Fault] = {
     "UnknownInterface": _GONE,
     "UnknownMethod": _GONE,  # what GLib answers for an object that is no longer there
 }
-_OF_CORE: dict[str, _Fault] = {"Unauthorized": _DENIED, "NotFound": _GONE}
+_BUSY: _Fault = (Busy, "modem-manager-unavailable", "{program} is busy with the modem.")
+_OF_CORE: dict[str, _Fault] = {
+    "Unauthorized": _DENIED,
+    "NotFound": _GONE,
+    "InProgress": _BUSY,
+    "Retry": _BUSY,
+    "WrongState": _BUSY,
+}
 # MMMobileEquipmentError, after 3GPP TS 27.007 §9.2.
 _OF_EQUIPMENT: dict[str, _Fault] = {
     "SimNotInserted": (SimError, "sim-missing", "The modem has no SIM."),
@@ -88,6 +99,24 @@ def of_name(name: str, message: str, program: str = "ModemManager") -> ModemErro
         f"{program} refused, with {_said(word)}: {_said(message)}.",
         hint=f"Look into its log: journalctl -u {program}.",
     )
+
+
+def of_connect(name: str, message: str) -> ModemError:
+    """The error that Simple.Connect's error reply stands for: the network's word is in it."""
+    said = message.lower()
+    # ModemManager answers Unauthorized both where polkit refuses and where modem or network must not be used.
+    if name == f"{names.CORE_ERROR}Unauthorized" and "locked" in said:
+        return SimError("sim-locked", "The SIM is locked: it wants its PIN.")
+    if "roaming" in said:
+        return BearerError(
+            "not-connected",
+            "The modem is roaming, and ModemManager may not connect it abroad.",
+            hint="Allow it where its price is known: roaming = true in [modem] of the configuration.",
+        )
+    if name in _KNOWN or name.startswith(_ACTIVATION):
+        return of_name(name, message)
+    word = name.rpartition(".")[2]
+    return BearerError("connect-failed", f"The data connection failed, with {_said(word)}: {_said(message)}.")
 
 
 def no_bus(reason: str) -> ModemError:

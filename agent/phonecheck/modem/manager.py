@@ -1,19 +1,24 @@
-"""ModemManager as the rest of the agent sees it: asked for modems, it answers with facts."""
+"""ModemManager as the rest of the agent sees it: asked for modems, it answers with facts; told to act, it acts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from phonecheck.deadline import Deadline
-from phonecheck.errors import ExitStatus, ModemError
-from phonecheck.model import Modem
-from phonecheck.modem import parse
+from phonecheck.errors import AgentError, BearerError, ExitStatus, ModemError, SimError
+from phonecheck.model import Lock, Modem, ModemState
+from phonecheck.modem import faults, locks, names, parse
 from phonecheck.modem.bus import ModemBus
 from phonecheck.modem.select import select
+from phonecheck.redact import Secret
 
 CALL_TIMEOUT = 5.0
-"""Seconds for one D-Bus call. ModemManager answers in milliseconds, or it hangs."""
+"""Seconds for one D-Bus call that only reads. ModemManager answers in milliseconds, or it hangs."""
+
+_UNLOCK_TIMEOUT = 30.0
+"""Seconds for a PIN: some modems take many, and to give up early is to count a try for nothing."""
 
 
 class Bus(Protocol):
@@ -22,15 +27,36 @@ class Bus(Protocol):
     def managed_objects(self, timeout: float) -> dict[str, Any]:
         """All modems."""
 
-    def get_all(self, path: str, interface: str, timeout: float) -> dict[str, Any]:
+    def get_all(self, path: str, interface: str, timeout: float, service: str = names.SERVICE) -> dict[str, Any]:
         """One object's properties."""
+
+    def call(
+        self,
+        path: str,
+        interface: str,
+        method: str,
+        timeout: float,
+        signature: str = "()",
+        args: tuple[Any, ...] = (),
+        *,
+        reply: str | None = None,
+        service: str = names.SERVICE,
+        fault: Callable[[str, str], AgentError] | None = None,
+    ) -> tuple[Any, ...]:
+        """Call a method."""
+
+    def owner(self, service: str, timeout: float) -> str:
+        """Who owns a name."""
+
+    def watch(self, changed: Callable[[], None], timeout: float) -> Callable[[], None]:
+        """Hear of changes."""
 
     def close(self) -> None:
         """Leave it."""
 
 
 class ModemManager:
-    """Reads modems, each time anew: what was read is old by the next signal.
+    """Reads modems, each time anew, for what was read is old by the next signal; and acts on them.
 
     Args:
         bus: how to reach it; None for the system bus.
@@ -73,6 +99,95 @@ class ModemManager:
             DeadlineExceeded: with a modem's exit status.
         """
         return select(self.modems(deadline), wanted)
+
+    def owner(self, deadline: Deadline) -> str:
+        """The unique name of the ModemManager that runs, which a restart changes; empty where none does.
+
+        Raises:
+            ModemError: modem-manager-unavailable, the bus cannot be reached.
+            DeadlineExceeded: with a modem's exit status.
+        """
+        return self._bus.owner(names.SERVICE, _timeout(deadline))
+
+    def watch(self, changed: Callable[[], None], deadline: Deadline) -> Callable[[], None]:
+        """Hear of changes, as :meth:`ModemBus.watch`; what is returned ends it.
+
+        Raises:
+            ModemError: modem-manager-unavailable, the bus cannot be reached.
+            DeadlineExceeded: with a modem's exit status.
+        """
+        return self._bus.watch(changed, _timeout(deadline))
+
+    def unlock(self, modem: Modem, pin: Secret, deadline: Deadline) -> None:
+        """Send the PIN to the modem's SIM, once; nothing where it is not locked. How many tries are left is not looked at.
+
+        Raises:
+            ConfigError: bad-setting, it can be no PIN; none was sent.
+            SimError: pin-refused, with the tries left; puk-required; sim-locked, it is not the PIN that it wants.
+            ModemError: modem-manager-unavailable, not-authorized, modem-not-found.
+            DeadlineExceeded: with a modem's exit status.
+        """
+        checked = locks.parse_pin(pin.value)
+        if modem.state is not ModemState.LOCKED:
+            return
+        if modem.lock is not Lock.SIM_PIN or modem.sim is None:
+            raise locks.locked(modem)
+        try:
+            self.send_pin(modem.sim.path, checked, deadline)
+        except SimError as error:
+            if error.code != "pin-refused":
+                raise
+            after = [found for found in self.modems(deadline) if found.path == modem.path]
+            raise locks.refused(after[0] if after else None) from None
+
+    def send_pin(self, sim_path: str, pin: Secret, deadline: Deadline) -> None:
+        """Send a PIN to a SIM: a wrong one costs a try.
+
+        Raises:
+            SimError: pin-refused, puk-required, sim-missing.
+            ModemError: modem-manager-unavailable, not-authorized, modem-not-found.
+            DeadlineExceeded: with a modem's exit status; nothing was sent.
+        """
+        seconds = min(_UNLOCK_TIMEOUT, deadline.require("the SIM was unlocked", ExitStatus.MODEM))
+        self._bus.call(sim_path, names.SIM, "SendPin", seconds, "(s)", (pin.value,))
+
+    def enable(self, modem_path: str, deadline: Deadline) -> None:
+        """Switch the radio on and let the modem register; returns when it is on, not when it is registered.
+
+        Raises:
+            ModemError: modem-manager-unavailable, not-authorized, modem-not-found; :class:`faults.Busy`.
+            DeadlineExceeded: with a modem's exit status.
+        """
+        seconds = deadline.require("the modem was enabled", ExitStatus.MODEM)
+        self._bus.call(modem_path, names.MODEM, "Enable", seconds, "(b)", (True,))
+
+    def connect(self, modem_path: str, properties: dict[str, tuple[str, Any]], deadline: Deadline) -> str:
+        """Bring a bearer up, and return its path. Its properties are to be read anew: their signal comes after the reply.
+
+        Args:
+            modem_path: the modem.
+            properties: those of Simple.Connect, each as signature and value.
+            deadline: the network may take all of it. ModemManager goes on with what was given up.
+
+        Raises:
+            BearerError: connect-failed with the network's word, or where it did not answer in time; not-connected.
+            ModemError: modem-manager-unavailable, not-authorized, modem-not-found; :class:`faults.Busy`.
+            DeadlineExceeded: with a modem's exit status.
+        """
+        seconds = deadline.require("the modem was connected", ExitStatus.MODEM)
+        try:
+            (path,) = self._bus.call(
+                *(modem_path, names.SIMPLE, "Connect", seconds, "(a{sv})", (properties,)),
+                reply="(o)",
+                fault=faults.of_connect,
+            )
+        except faults.Late:
+            raise BearerError(
+                "connect-failed",
+                f"The network did not answer the request for a data connection in {seconds:.3g} s.",
+                hint="Check signal and APN, or allow more time: --timeout.",
+            ) from None
+        return str(path)
 
 
 def _timeout(deadline: Deadline) -> float:

@@ -57,6 +57,7 @@ class Modem3gppProperties(TypedDict, total=False):
 
     Imei: str
     RegistrationState: int
+    PacketServiceState: int
     OperatorCode: str
     OperatorName: str
 
