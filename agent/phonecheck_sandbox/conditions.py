@@ -22,7 +22,7 @@ APP_FAULTS = (
 )
 """Of the app server: its answers by status or shape, the check URLs it hands out, and what is wrong only at the finish."""
 
-_WORDS = {"dns_fault": DNS_FAULTS, "app_fault": APP_FAULTS}
+_WORDS = {"dns_fault": DNS_FAULTS, "app_fault": APP_FAULTS, "radio_black_hole": ("4", "6")}
 _BOUNDS = {
     **dict.fromkeys(("radio_rtt", "radio_jitter", "radio_wake"), (0, 600_000)),
     "radio_loss": (0, 100),
@@ -50,6 +50,8 @@ class Conditions:
     """What the first packet waits after ten seconds of silence."""
     radio_dead: bool = False
     """The radio swallows everything."""
+    radio_black_hole: str = ""
+    """The radio swallows one family of packets: 4 or 6."""
 
     dns_fault: str = ""
     """One of DNS_FAULTS."""

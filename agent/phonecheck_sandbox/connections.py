@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from phonecheck_sandbox import topology
-from phonecheck_sandbox.topology import Session
+from phonecheck_sandbox import mobile_link
+from phonecheck_sandbox.mobile_link import Session
 
 
 class Connections:
-    """The modems' interfaces and what they are in. One change at a time, in the order of the events."""
+    """The modems' interfaces and what they are in. One change at a time, in the order of the events.
 
-    def __init__(self, sessions: Sequence[Session]) -> None:
+    Args:
+        sessions: one for each modem.
+        configure: whether interfaces are configured at all; where not, whatever is on them is somebody else's and stays.
+    """
+
+    def __init__(self, sessions: Sequence[Session], *, configure: bool = True) -> None:
+        self.configure = configure
         self._sessions = sessions
         self._up = [False for _ in sessions]
         self._plugged = [True for _ in sessions]
@@ -22,7 +28,9 @@ class Connections:
     def on_session(self, modem: int, up: bool) -> None:
         """A modem's session has come up or gone down."""
         self._up[modem] = up
-        change = topology.session_up if up else topology.session_down
+        if not self.configure:
+            return
+        change = mobile_link.session_up if up else mobile_link.session_down
         task = asyncio.ensure_future(self._change(change, modem))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -38,16 +46,22 @@ class Connections:
     async def pull(self, modem: int) -> None:
         """Take the interface away."""
         self._plugged[modem] = False
-        await self._change(topology.pull, modem)
+        await self._change(mobile_link.pull, modem)
 
     async def put_back(self, modem: int) -> None:
-        """Give it back, down and bare."""
-        await self._change(topology.put_back, modem)
+        """Give it back: down and bare, or configured where the session has outlived its absence."""
+        await self._change(mobile_link.put_back, modem)
         self._plugged[modem] = True
+        if self._up[modem] and self.configure:
+            await self._change(mobile_link.session_up, modem)
 
     async def link_down(self, modem: int) -> None:
         """Set it down, and tell nobody."""
-        await self._change(topology.link_down, modem)
+        await self._change(mobile_link.link_down, modem)
+
+    async def address_lost(self, modem: int) -> None:
+        """Take its addresses, and tell nobody."""
+        await self._change(mobile_link.address_lost, modem)
 
     def show(self) -> list[dict[str, object]]:
         """Each modem's interface, whether it is plugged in, and whether its session is up."""

@@ -10,20 +10,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from phonecheck_sandbox import world
 from phonecheck_sandbox.topology import nft
 
-DESTINATIONS: dict[str, tuple[IPv4Address, ...]] = {
+_ADDRESSES: dict[str, tuple[IPv4Address | IPv6Address, ...]] = {
     "platform": (world.PLATFORM,),
-    "mno": (world.MNO_START, world.MNO_ENRICH, world.MNO_IDENTITY, world.LAB, world.MNO_PARTNER),
-    "carrier-dns": world.CARRIER_DNS,
+    "mno": (
+        *(world.MNO_START, world.MNO_ENRICH, world.MNO_IDENTITY, world.LAB, world.MNO_PARTNER),
+        *(world.MNO_START_6, world.MNO_ENRICH_6, world.MNO_IDENTITY_6, world.LAB_6),
+    ),
+    "carrier-dns": (*world.CARRIER_DNS, *world.CARRIER_DNS_6),
     "public-dns": (world.PUBLIC_DNS,),
     "app-server": (world.APP_SERVER,),
 }
+DESTINATIONS: dict[str, tuple[IPv4Address | IPv6Address, ...]] = {
+    name: (*addresses, *(world.through_nat64(one) for one in addresses if isinstance(one, IPv4Address)))
+    for name, addresses in _ADDRESSES.items()
+}
+"""The addresses of each destination, those by which a NAT64 reaches it included."""
 REST = ("other", "ipv6")
-"""Any other IPv4 destination; and IPv6, without the neighbour discovery and multicast listener reports of an idle link."""
+"""Any other IPv4 destination, and any other IPv6, without the neighbour discovery and multicast listener reports of an idle
+link."""
 
 _HOUSEKEEPING = (
     "nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, "
@@ -39,8 +48,10 @@ def ruleset(interfaces: Iterable[str]) -> str:
         names = {destination: f"{interface}/{destination}" for destination in (*DESTINATIONS, *REST)}
         counters += [f"counter {name} {{ }}" for name in names.values()]
         rules = [
-            f'ip daddr {{ {", ".join(map(str, addresses))} }} counter name "{names[destination]}" return'
+            f"{match} {{ {', '.join(str(one) for one in addresses if one.version == version)} }} "
+            f'counter name "{names[destination]}" return'
             for destination, addresses in DESTINATIONS.items()
+            for version, match in ((4, "ip daddr"), (6, "ip6 daddr"))
         ]
         rules += [
             f'meta nfproto ipv4 counter name "{names["other"]}" return',

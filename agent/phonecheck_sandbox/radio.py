@@ -1,15 +1,17 @@
-"""The air between a modem and the carrier: relays raw IP packets between two TUN devices, after the conditions.
+"""The air between a modem and the carrier: relays packets between two TUN or TAP devices, after the conditions.
 
 A process of its own, so that no other work delays a packet: netem is not in every kernel, and a user-space relay between
-two TUN devices is also the true shape of a QMI or MBIM link, raw IP and point to point.
+two TUN devices is also the true shape of a QMI or MBIM link, raw IP and point to point. Between TAP devices it is a modem
+that shows itself as Ethernet (ECM, NCM, RNDIS).
 
-    python -m phonecheck_sandbox.radio MODEM_FD:GATEWAY_FD [MODEM_FD:GATEWAY_FD]
+    python -m phonecheck_sandbox.radio [--ethernet] MODEM_FD:GATEWAY_FD [MODEM_FD:GATEWAY_FD]
 
 Conditions come as JSON lines on standard input, whose end is the end; "ready" goes to standard output.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import select
@@ -18,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from random import Random
+from socket import IPPROTO_ICMPV6
 
 from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.kernel import precise_timers
@@ -29,7 +32,9 @@ LONGEST_BACKLOG = 1.0
 MOST_IN_FLIGHT = 4096
 """Packets on the way in one direction, whatever they wait for."""
 
-_LARGEST_PACKET = 65535
+_LARGEST_PACKET = 65535 + 14
+_IPV4, _IPV6, _ARP = b"\x08\x00", b"\x86\xdd", b"\x08\x06"
+_SOLICITATION, _ADVERTISEMENT = 135, 136  # RFC 4861, 4.3 and 4.4
 _AT_ONCE = 32
 """Packets read from one device before the others have their turn."""
 _LATE = 0.00015
@@ -40,11 +45,17 @@ class Air:
     """One modem's air interface: two directions, in which packets keep their order, and one sleep.
 
     Times are seconds on any clock that does not go back. Args are read at each packet, so that a change acts at once.
+
+    Args:
+        conditions: of the radio.
+        chance: its weather.
+        ethernet: whether the packets are Ethernet frames.
     """
 
-    def __init__(self, conditions: Conditions, chance: Random) -> None:
+    def __init__(self, conditions: Conditions, chance: Random, *, ethernet: bool = False) -> None:
         self._conditions = conditions
         self._chance = chance
+        self._ethernet = ethernet
         self._silent_since = float("-inf")
         self._awake_at = float("-inf")
         self._up, self._down = _Direction(), _Direction()
@@ -52,7 +63,14 @@ class Air:
     def send(self, packet: bytes, now: float, *, up: bool) -> None:
         """Take a packet from the modem (``up``) or from the network. It may be lost."""
         conditions = self._conditions
+        direction = self._up if up else self._down
+        if self._ethernet and _asks_for_neighbours(packet):
+            # A modem that shows itself as Ethernet answers these itself, whatever its radio is in.
+            direction.send(packet, now, 0, 0)
+            return
         if conditions.radio_dead or self._chance.uniform(0, 100) < conditions.radio_loss:
+            return
+        if conditions.radio_black_hole and conditions.radio_black_hole == _family(packet, ethernet=self._ethernet):
             return
         if now - self._silent_since > IDLE_AFTER:
             self._awake_at = now + conditions.radio_wake / 1000
@@ -60,7 +78,6 @@ class Air:
         delay = conditions.radio_rtt / 2
         if conditions.radio_jitter > 0:
             delay += self._chance.uniform(0, conditions.radio_jitter)
-        direction = self._up if up else self._down
         direction.send(packet, max(now, self._awake_at), max(delay, 0) / 1000, conditions.radio_rate * 1000)
 
     def arrived(self, now: float, *, up: bool) -> Iterator[bytes]:
@@ -70,6 +87,18 @@ class Air:
     def next_arrival(self) -> float | None:
         """When the next packet comes through, in either direction."""
         return min((d.queue[0][0] for d in (self._up, self._down) if d.queue), default=None)
+
+
+def _family(packet: bytes, *, ethernet: bool) -> str:
+    if ethernet:
+        return {_IPV4: "4", _IPV6: "6"}.get(packet[12:14], "")
+    return str(packet[0] >> 4) if packet else ""
+
+
+def _asks_for_neighbours(frame: bytes) -> bool:
+    kind, next_header, message = frame[12:14], frame[20:21], frame[54:55]
+    neighbours = next_header == bytes([IPPROTO_ICMPV6]) and message in (bytes([_SOLICITATION]), bytes([_ADVERTISEMENT]))
+    return kind == _ARP or (kind == _IPV6 and neighbours)
 
 
 class _Direction:
@@ -144,14 +173,19 @@ def relay(links: list[_Link], conditions: Conditions, control: int) -> None:
             link.deliver(time.monotonic())
 
 
-def main(pairs: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Relay between the pairs of descriptors until standard input ends."""
+    parser = argparse.ArgumentParser(prog="python -m phonecheck_sandbox.radio", description=main.__doc__)
+    parser.add_argument("--ethernet", action="store_true", help="the devices are TAP devices")
+    parser.add_argument("pairs", nargs="+", metavar="MODEM_FD:GATEWAY_FD")
+    options = parser.parse_args(arguments)
     precise_timers()
     conditions = Conditions()
     links = []
-    for pair in pairs:
+    for pair in options.pairs:
         modem, _, gateway = pair.partition(":")
-        links.append(_Link(int(modem), int(gateway), Air(conditions, Random())))  # noqa: S311  weather, not cryptography
+        air = Air(conditions, Random(), ethernet=options.ethernet)  # noqa: S311  weather, not cryptography
+        links.append(_Link(int(modem), int(gateway), air))
     print("ready", flush=True)
     relay(links, conditions, sys.stdin.fileno())
 

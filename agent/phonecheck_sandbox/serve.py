@@ -15,7 +15,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,18 +41,26 @@ class Node:
         conditions: what every server on it reads.
         certificates: of the run.
         on_conditions: called after each change of the conditions.
+        nat64: the descriptor of the NAT64's packets; None where all is IPv4.
     """
 
     conditions: Conditions
     certificates: pki.Pki
-    web: list[tuple[uvicorn.Server, socket.socket]] = field(default_factory=list)
+    nat64: int | None = None
+    web: list[tuple[uvicorn.Server, list[socket.socket]]] = field(default_factory=list)
     tasks: list[Coroutine[Any, Any, None]] = field(default_factory=list)
     on_conditions: Callable[[], None] = lambda: None
 
     def add_web(
-        self, app: ASGIApp, address: IPv4Address, host: str | None, protocol: type[asyncio.Protocol] | str = "h11"
+        self,
+        app: ASGIApp,
+        address: IPv4Address,
+        host: str | None,
+        protocol: type[asyncio.Protocol] | str = "h11",
+        *,
+        address6: IPv6Address | None = None,
     ) -> None:
-        """Serve an application on an address: by TLS as ``host`` on port 443, or plain on port 80 where it is None."""
+        """Serve an application: by TLS as ``host`` on port 443, or plain on port 80 where it is None."""
         config = uvicorn.Config(
             app,
             http=protocol,
@@ -70,7 +78,12 @@ class Node:
         config.load()
         if host is not None:
             config.ssl = self.certificates.server_context(host)
-        self.web.append((_Quiet(config), _bound(socket.SOCK_STREAM, address, 443 if host else 80)))
+        listeners = [_bound(socket.SOCK_STREAM, one, 443 if host else 80) for one in self.served(address, address6)]
+        self.web.append((_Quiet(config), listeners))
+
+    def served(self, address: IPv4Address, address6: IPv6Address | None) -> list[IPv4Address | IPv6Address]:
+        """Those of a server's addresses that the sandbox has."""
+        return [address] if address6 is None or self.nat64 is None else [address, address6]
 
 
 class _Quiet(uvicorn.Server):
@@ -123,7 +136,8 @@ def internet(node: Node) -> None:
 
 
 def carrier(node: Node) -> None:
-    """The operator's hops and its partner interface, the lab, and the carrier's two name servers."""
+    """The operator's hops and its partner interface, the lab, the carrier's two name servers, and its NAT64."""
+    from phonecheck_sandbox.carrier import nat64
     from phonecheck_sandbox.carrier.dns import NameServer, Zone
     from phonecheck_sandbox.carrier.lab import Boxes, Lab
     from phonecheck_sandbox.carrier.mno import Mno, MnoSettings
@@ -139,9 +153,9 @@ def carrier(node: Node) -> None:
         subscribers=world.SUBSCRIBERS_BY_ADDRESS,
     )
     mno = Mno(settings, node.conditions)
-    node.add_web(mno.start, world.MNO_START, world.MNO_START_HOST)
-    node.add_web(mno.enrich, world.MNO_ENRICH, None)
-    node.add_web(mno.identity, world.MNO_IDENTITY, world.MNO_IDENTITY_HOST)
+    node.add_web(mno.start, world.MNO_START, world.MNO_START_HOST, address6=world.MNO_START_6)
+    node.add_web(mno.enrich, world.MNO_ENRICH, None, address6=world.MNO_ENRICH_6)
+    node.add_web(mno.identity, world.MNO_IDENTITY, world.MNO_IDENTITY_HOST, address6=world.MNO_IDENTITY_6)
     node.add_web(mno.partner, world.MNO_PARTNER, world.MNO_PARTNER_HOST)
 
     lab_hosts = [name for name, address in world.CARRIER_NAMES.items() if address == world.LAB]
@@ -150,21 +164,32 @@ def carrier(node: Node) -> None:
         world.LAB_HOST,
         Boxes(resets=world.TLS13_RESET_HOST, swallows=world.TLS13_SILENT_HOST, slow=world.SLOW_TLS_HOST),
     )
-    node.tasks.append(lab.serve_plain(_bound(socket.SOCK_STREAM, world.LAB, 80)))
-    node.tasks.append(lab.serve_tls(_bound(socket.SOCK_STREAM, world.LAB, 443)))
+    for address in node.served(world.LAB, world.LAB_6):
+        node.tasks.append(lab.serve_plain(_bound(socket.SOCK_STREAM, address, 80)))
+        node.tasks.append(lab.serve_tls(_bound(socket.SOCK_STREAM, address, 443)))
 
     zone = Zone(
         world.CARRIER_NAMES,
         world.CARRIER_ALIASES,
-        clients=(world.SUBSCRIBERS,),
+        names6=world.CARRIER_NAMES_6,
+        clients=(world.SUBSCRIBERS, world.SUBSCRIBERS_6),
         rebound={
             "rebind-loopback": (world.LAB_HOST, IPv4Address("127.0.0.1")),
             "rebind-lan": (world.LAB_HOST, world.LAN_ROUTER.ip),
         },
     )
-    for address in world.CARRIER_DNS:
-        server = NameServer(zone, node.conditions, first=address == world.CARRIER_DNS[0])
-        node.tasks.append(_dns(server, address))
+    for n, (address, address6) in enumerate(zip(world.CARRIER_DNS, world.CARRIER_DNS_6, strict=True)):
+        node.tasks.append(_dns(NameServer(zone, node.conditions, first=n == 0), address))
+        if node.nat64 is not None:
+            dns64 = NameServer(zone, node.conditions, dns64=world.NAT64, first=n == 0)
+            node.tasks.append(_dns(dns64, address6))
+    if node.nat64 is not None:
+        node.tasks.append(nat64.serve(nat64.Nat64(world.NAT64, _pool()), node.nat64))
+
+
+def _pool() -> dict[IPv6Address, IPv4Address]:
+    subscribers = (world.SUBSCRIBER, world.OTHER_SUBSCRIBER)
+    return dict(zip((s.address6 for s in subscribers), world.NAT64_POOL.hosts(), strict=False))
 
 
 ROLES: dict[str, Callable[[Node], None]] = {"internet": internet, "carrier": carrier}
@@ -175,18 +200,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m phonecheck_sandbox.serve", description=main.__doc__)
     parser.add_argument("role", choices=ROLES)
     parser.add_argument("--run", type=Path, required=True, help="the run directory, with the certificates")
+    parser.add_argument("--nat64", type=int, help="serve IPv6 too; the descriptor of the NAT64's packets")
     parser.add_argument("--verbose", action="store_true", help="log each request of the app server to stderr")
     options = parser.parse_args(arguments)
     _log(verbose=options.verbose)
-    asyncio.run(_serve(ROLES[options.role], options.run))
+    asyncio.run(_serve(ROLES[options.role], options.run, options.nat64))
 
 
-async def _serve(role: Callable[[Node], None], run: Path) -> None:
+async def _serve(role: Callable[[Node], None], run: Path, nat64: int | None) -> None:
     conditions = Conditions()
-    node = Node(conditions, pki.in_run_directory(run))
+    node = Node(conditions, pki.in_run_directory(run), nat64=nat64)
     role(node)
     servers = [server for server, _ in node.web]
-    running = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in node.web]
+    running = [asyncio.create_task(server.serve(sockets=listeners)) for server, listeners in node.web]
     running += [asyncio.create_task(task) for task in node.tasks]
     while not all(server.started for server in servers):
         for task in running:
@@ -217,12 +243,12 @@ async def _follow(conditions: Conditions, changed: Callable[[], None]) -> None:
         transport.close()
 
 
-def _bound(kind: socket.SocketKind, address: IPv4Address, port: int) -> socket.socket:
+def _bound(kind: socket.SocketKind, address: IPv4Address | IPv6Address, port: int) -> socket.socket:
     """A socket on an address; it listens at once, so that nobody is refused between "ready" and the first accept."""
     # The protocol is named because asyncio sets TCP_NODELAY only where a socket says IPPROTO_TCP, and accepted sockets
     # inherit what the listener says; left at 0, answers after a TLS handshake wait 40 ms for the client's delayed ACK.
     protocol = socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP
-    bound = socket.socket(socket.AF_INET, kind, protocol)
+    bound = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.setblocking(False)
     bound.bind((str(address), port))
@@ -231,7 +257,7 @@ def _bound(kind: socket.SocketKind, address: IPv4Address, port: int) -> socket.s
     return bound
 
 
-async def _dns(server: NameServer, address: IPv4Address) -> None:
+async def _dns(server: NameServer, address: IPv4Address | IPv6Address) -> None:
     await server.serve(_bound(socket.SOCK_DGRAM, address, 53), _bound(socket.SOCK_STREAM, address, 53))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from phonecheck_sandbox import counters, device, pki, topology, world
+from phonecheck_sandbox import counters, device, mobile_link, pki, topology, world
 from phonecheck_sandbox.connections import Connections
 from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.lifetime import CALLER, exit_status
@@ -75,8 +75,11 @@ class _Supervisor:
         env = inherited_environment()
         self._parts = Parts(device.LOGS, env)
         subscribers = (world.SUBSCRIBER, world.OTHER_SUBSCRIBER)[: self._plan.modems]
-        self._sessions = [topology.session_of(modem) for modem in range(self._plan.modems)]
-        self._connections = Connections(self._sessions)
+        self._sessions = [
+            mobile_link.session_of(modem, kind=self._plan.link_kind, ip=self._plan.ip)
+            for modem in range(self._plan.modems)
+        ]
+        self._connections = Connections(self._sessions, configure=self._plan.configure)
         self._stack = ModemStack(
             device.RUN / "modem",
             self._parts.spawn,
@@ -107,19 +110,23 @@ class _Supervisor:
         await self._operations.act(self._plan.acts)
 
     async def _start_network(self) -> None:
-        _, ends = await asyncio.gather(
-            asyncio.to_thread(pki.create, device.RUN), asyncio.to_thread(_build_network, self._sessions)
+        _, (ends, nat64) = await asyncio.gather(
+            asyncio.to_thread(pki.create, device.RUN),
+            asyncio.to_thread(_build_network, self._sessions, with_6="6" in self._plan.ip),
         )
         conditions = self._plan.conditions
-        pairs = [f"{modem}:{gateway}" for modem, gateway in ends]
+        air = [*(["--ethernet"] if self._sessions[0].ethernet else []), *(f"{near}:{far}" for near, far in ends)]
         fds = [fd for pair in ends for fd in pair]
         run = ("--run", str(device.RUN))
+        carrier = (*run, *(f"--nat64={fd}" for fd in nat64))
         await asyncio.gather(
-            self._parts.start("radio", "radio", *pairs, node=None, conditions=conditions, fds=fds),
+            self._parts.start("radio", "radio", *air, node=None, conditions=conditions, fds=fds),
             self._parts.start("internet", "serve", "internet", *run, node="internet", conditions=conditions),
-            self._parts.start("carrier", "serve", "carrier", *run, node="carrier", conditions=conditions),
+            self._parts.start(
+                "carrier", "serve", "carrier", *carrier, node="carrier", conditions=conditions, fds=nat64
+            ),
         )
-        for fd in fds:
+        for fd in (*fds, *nat64):
             os.close(fd)
 
     async def _run_command(self, command: tuple[str, ...]) -> int:
@@ -171,11 +178,13 @@ class _Supervisor:
             self._end.set_result(number)
 
 
-def _build_network(sessions: Sequence[topology.Session]) -> list[tuple[int, int]]:
+def _build_network(sessions: Sequence[mobile_link.Session], *, with_6: bool) -> tuple[list[tuple[int, int]], list[int]]:
+    """Lay the whole network; the descriptors of each radio's two ends, and of the NAT64 where there is one."""
     topology.build()
-    ends = [topology.build_radio(session) for session in sessions]
+    nat64 = [topology.build_6()] if with_6 else []
+    ends = [mobile_link.build(session) for session in sessions]
     counters.install(["lan0", *(session.interface for session in sessions)])
-    return ends
+    return ends, nat64
 
 
 @contextmanager

@@ -1,26 +1,18 @@
-"""The sandbox's network after the map in world.py: links, addresses, routes, NAT, and the modem's interface.
+"""The sandbox's network after the map in world.py, but for the mobile links: interfaces, addresses, routes, NAT.
 
-All functions block, for they speak netlink in another namespace (see kernel.inside); an asyncio program calls them in a
-thread, where pyroute2 0.9 can also run the event loop that its synchronous calls need.
+All functions block, see netlink.py.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import struct
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv6Address, ip_interface
 from pathlib import Path
-from socket import AF_INET
-from typing import Any
 
 from phonecheck_sandbox import world
 from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.kernel import NETNS, inside, make_node
+from phonecheck_sandbox.netlink import FAMILIES, add_address, add_default, index_of, make_tun, namespace, speak
 
 _LINKS = (
     (("device", "lan0", world.LAN0), ("lan", "home0", world.LAN_ROUTER)),
@@ -41,32 +33,12 @@ _NAT = {
     "lan": f'oifname "wan0" snat ip to {world.LAN_PUBLIC.ip}',
     "carrier": f'oifname "up0" ip saddr 10.0.0.0/8 snat ip to {world.CARRIER_PUBLIC.ip}',
 }
-_MODEM_ROUTE_METRIC = 700
-"""Worse than the LAN's, as NetworkManager ranks a modem: nothing leaves by it but what is bound to it."""
-
-_TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000  # linux/if_tun.h
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What a modem's data session is made of at both ends."""
-
-    modem: int
-    device: IPv4Interface
-    gateway: IPv4Interface
-
-    @property
-    def interface(self) -> str:
-        """Its interface on the device."""
-        return f"wwan{self.modem}"
-
-
-def session_of(modem: int) -> Session:
-    """The session of a modem, each in a /30 of its own as a P-GW hands them out."""
-    if modem == 0:
-        return Session(0, world.WWAN0, world.PGW)
-    device = IPv4Interface(f"{world.OTHER_SUBSCRIBER.address}/{world.WWAN0.network.prefixlen}")
-    return Session(modem, device, IPv4Interface((device.ip - 1, device.network.prefixlen)))
+_ADDRESSES_6 = (("device", "lan0", world.LAN0_6), ("lan", "home0", world.LAN_ROUTER_6))
+_DEFAULT_ROUTE_6 = ("device", "lan0", world.LAN_ROUTER_6.ip, 100)
+_SERVICES_6: tuple[IPv6Address, ...] = (
+    *(world.MNO_START_6, world.MNO_ENRICH_6, world.MNO_IDENTITY_6, world.LAB_6),
+    *world.CARRIER_DNS_6,
+)
 
 
 def build_nodes() -> None:
@@ -80,7 +52,7 @@ def build_nodes() -> None:
 
 
 def build() -> None:
-    """Lay links, addresses, routes and NAT between the nodes. The modems' interfaces come with ``build_radio``.
+    """Lay links, addresses, routes and NAT between the nodes, all IPv4.
 
     Raises:
         SandboxError: nft failed.
@@ -92,77 +64,55 @@ def build() -> None:
             # The routers' job is to forward, not to judge; and the device is to be as Debian has it, not as this host is.
             _set_rp_filter(2 if node == "device" else 0)
     for (near, near_name, near_address), (far, far_name, far_address) in _LINKS:
-        with _netlink(near) as ip, _node_fd(far) as far_fd:
+        with speak(near) as ip, namespace(far) as far_fd:
             ip.link("add", ifname=near_name, kind="veth", peer={"ifname": far_name, "net_ns_fd": far_fd})
-            _add_address(ip, near_name, near_address)
-        with _netlink(far) as ip:
-            _add_address(ip, far_name, far_address)
+            add_address(ip, near_name, near_address)
+        with speak(far) as ip:
+            add_address(ip, far_name, far_address)
     for node in world.NODES:
-        with _netlink(node) as ip:
-            ip.link("set", index=_index(ip, "lo"), state="up")
+        with speak(node) as ip:
+            ip.link("set", index=index_of(ip, "lo"), state="up")
             for where, name, addresses in _SERVICES:
                 for address in addresses if where == node else ():
-                    _add_address(ip, name, IPv4Interface(address))
+                    add_address(ip, name, ip_interface(address))
             for where, name, gateway, metric in _DEFAULT_ROUTES:
                 if where == node:
-                    _add_default(ip, name, gateway, metric)
+                    add_default(ip, name, gateway, metric=metric)
     for node, rule in _NAT.items():
         nft(node, script=f"table ip nat {{ chain out {{ type nat hook postrouting priority srcnat; {rule};\n}}\n}}\n")
     _show_device_in_sys()
 
 
-def build_radio(session: Session) -> tuple[int, int]:
-    """Make both ends of a modem's radio, TUN devices; return their descriptors, the device's first.
+def build_6() -> int:
+    """Lay the same for IPv6, which the LAN and the carrier have and the Internet has not.
 
-    The device's end stays down and bare until ``session_up``; the P-GW's end is always ready.
+    Returns:
+        The descriptor of the NAT64's packets: it stands on the carrier between its prefix and its pool.
 
     Raises:
+        SandboxError: this kernel has no IPv6.
         OSError: refused by the kernel.
     """
-    modem, gateway = _tun("device", session.interface), _tun("carrier", f"pgw{session.modem}")
-    with _netlink("carrier") as ip:
-        ip.link("set", index=_index(ip, f"pgw{session.modem}"), mtu=world.WWAN0_MTU)
-        _add_address(ip, f"pgw{session.modem}", session.gateway)
-    return modem, gateway
-
-
-def session_up(session: Session) -> None:
-    """Configure the modem's interface from the session, as a connection manager does after Simple.Connect."""
-    with _netlink("device") as ip:
-        if not ip.link_lookup(ifname=session.interface):
-            return  # pulled meanwhile
-        ip.link("set", index=_index(ip, session.interface), mtu=world.WWAN0_MTU)
-        _add_address(ip, session.interface, session.device)
-        _add_default(ip, session.interface, session.gateway.ip, _MODEM_ROUTE_METRIC + session.modem)
-
-
-def session_down(session: Session) -> None:
-    """Make the modem's interface bare again and set it down. Its routes go with it."""
-    with _netlink("device") as ip:
-        for index in ip.link_lookup(ifname=session.interface):
-            ip.flush_addr(family=AF_INET, index=index)
-            ip.link("set", index=index, state="down")
-
-
-def link_down(session: Session) -> None:
-    """Set the interface down and leave its address."""
-    with _netlink("device") as ip:
-        for index in ip.link_lookup(ifname=session.interface):
-            ip.link("set", index=index, state="down")
-
-
-def pull(session: Session) -> None:
-    """Take the interface off the device, as a pulled modem does.
-
-    It is parked in the supervisor's own network namespace. To the device that is the removal of a network interface in
-    every respect (RTM_DELLINK, addresses and routes gone), while the radio keeps its descriptor for the way back.
-    """
-    _move(session, "device", None)
-
-
-def put_back(session: Session) -> None:
-    """Give the device its interface back, down and bare."""
-    _move(session, None, "device")
+    if not Path("/proc/sys/net/ipv6").exists():
+        raise SandboxError("This kernel has no IPv6.", hint="Boot it without ipv6.disable=1, or choose IPv4.")
+    for node in ("lan", "carrier"):
+        with inside(node):
+            _sysctl("net/ipv6/conf/all/forwarding", "1")
+    for node, name, address in _ADDRESSES_6:
+        with speak(node) as ip:
+            add_address(ip, name, address)
+    node, name, gateway, metric = _DEFAULT_ROUTE_6
+    with speak(node) as ip:
+        add_default(ip, name, gateway, metric=metric)
+    fd = make_tun("carrier", "nat64")
+    with speak("carrier") as ip:
+        for service in _SERVICES_6:
+            add_address(ip, "lo", ip_interface(service))
+        index = index_of(ip, "nat64")
+        ip.link("set", index=index, state="up")
+        for network in (world.NAT64, world.NAT64_POOL):
+            ip.route("replace", family=FAMILIES[network.version], dst=str(network), oif=index)
+    return fd
 
 
 def set_rp_filter(value: int) -> None:
@@ -185,69 +135,6 @@ def nft(node: str, *words: str, script: str | None = None) -> str:
             hint="The kernel may lack its modules: sudo modprobe -a nf_tables nft_chain_nat",
         )
     return done.stdout
-
-
-@contextmanager
-def _netlink(node: str | None) -> Iterator[Any]:
-    from pyroute2 import IPRoute
-
-    if node is None:
-        with IPRoute() as ip:
-            yield ip
-        return
-    # 0.9 opens its socket late, from an event loop of its own: the whole use of it stays inside.
-    with inside(node), IPRoute() as ip:
-        yield ip
-
-
-@contextmanager
-def _node_fd(node: str) -> Iterator[int]:
-    fd = os.open(NETNS / node, os.O_RDONLY)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _index(ip: Any, name: str) -> int:
-    index: int = ip.link_lookup(ifname=name)[0]
-    return index
-
-
-def _add_address(ip: Any, name: str, address: IPv4Interface) -> None:
-    index = _index(ip, name)
-    ip.addr("replace", index=index, family=AF_INET, address=str(address.ip), prefixlen=address.network.prefixlen)
-    ip.link("set", index=index, state="up")
-
-
-def _add_default(ip: Any, name: str, gateway: IPv4Address, metric: int) -> None:
-    ip.route(
-        "replace",
-        family=AF_INET,
-        dst="0.0.0.0/0",
-        gateway=str(gateway),
-        oif=_index(ip, name),
-        **({"priority": metric} if metric else {}),
-    )
-
-
-def _move(session: Session, here: str | None, there: str | None) -> None:
-    place = NETNS / there if there else Path("/proc/self/ns/net")
-    with _netlink(here) as ip:
-        for index in ip.link_lookup(ifname=session.interface):
-            fd = os.open(place, os.O_RDONLY)
-            try:
-                ip.link("set", index=index, state="down")
-                ip.link("set", index=index, net_ns_fd=fd)
-            finally:
-                os.close(fd)
-
-
-def _tun(node: str, name: str) -> int:
-    with inside(node):
-        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI))
-    return fd
 
 
 def _set_rp_filter(value: int) -> None:

@@ -15,23 +15,29 @@ NODES = ("device", "lan", "carrier", "internet")
 
 # device
 LAN0 = IPv4Interface("192.168.8.20/24")
+LAN0_6 = IPv6Interface("2001:db8:8::20/64")
 WWAN0 = IPv4Interface("10.64.0.2/30")
 WWAN0_6 = IPv6Interface("2001:db8:64:1::2/64")
 WWAN0_MTU = 1430
 
 # lan: a home router
 LAN_ROUTER = IPv4Interface("192.168.8.1/24")
+LAN_ROUTER_6 = IPv6Interface("2001:db8:8::1/64")
+"""It has no IPv6 Internet behind it: what the device sends it by mistake is seen leaving, and goes nowhere."""
 LAN_PUBLIC = IPv4Interface("192.0.2.10/24")
 
 # carrier: what the subscribers see, and what the Internet sees of them
 PGW = IPv4Interface("10.64.0.1/30")
 PGW_6 = IPv6Interface("2001:db8:64:1::1/64")
 SUBSCRIBERS = IPv4Network("10.64.0.0/24")
+SUBSCRIBERS_6 = IPv6Network("2001:db8:64::/48")
 CARRIER_DNS = (IPv4Address("10.64.1.53"), IPv4Address("10.64.2.53"))
 CARRIER_DNS_6 = (IPv6Address("2001:db8:65:1::53"), IPv6Address("2001:db8:65:2::53"))
 """DNS64: where a name has no AAAA, they make one up from its A and the NAT64's prefix (RFC 6147)."""
 NAT64 = IPv6Network("2001:db8:46::/96")
 """A prefix of the operator's own, so that it must be discovered (RFC 7050)."""
+NAT64_POOL = IPv4Network("10.66.0.0/24")
+"""What the NAT64 makes of the subscribers' addresses, on the inner side of the CGNAT."""
 CARRIER_PUBLIC = IPv4Interface("203.0.113.64/24")
 CARRIER_PUBLIC_RANGE = CARRIER_PUBLIC.network
 MNO_PARTNER = IPv4Address("203.0.113.80")
@@ -90,6 +96,13 @@ CARRIER_NAMES: dict[str, IPv4Address] = {
     PLATFORM_NODE_HOST: PLATFORM,
 }
 """What the carrier's DNS answers: the public names, and its own, which exist nowhere else."""
+CARRIER_NAMES_6: dict[str, IPv6Address] = {
+    MNO_START_HOST: MNO_START_6,
+    MNO_ENRICH_HOST: MNO_ENRICH_6,
+    MNO_IDENTITY_HOST: MNO_IDENTITY_6,
+    **{name: LAB_6 for name, address in CARRIER_NAMES.items() if address == LAB},
+}
+"""Its AAAA. The platform, like much of the Internet, has none."""
 CARRIER_ALIASES: dict[str, str] = {
     PLATFORM_HOST: "api.edge.platform.example",
     "api.edge.platform.example": PLATFORM_NODE_HOST,
@@ -131,3 +144,8 @@ CARRIER_NUMBERS = "447700900"
 
 CLIENT_ID, CLIENT_SECRET = "sandbox-project", f"{secret.MARK}-client"
 SERVER_TOKEN = f"{secret.MARK}-device-token"
+
+
+def through_nat64(address: IPv4Address) -> IPv6Address:
+    """The address by which the NAT64 reaches an IPv4 address: the last 32 bits of a /96 (RFC 6052, 2.2)."""
+    return NAT64[int(address)]

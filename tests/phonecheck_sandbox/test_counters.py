@@ -17,7 +17,9 @@ def test_every_interface_counts_every_destination():
 
 def test_every_address_of_the_map_has_a_destination():
     known = {address for addresses in DESTINATIONS.values() for address in addresses}
-    assert known >= {*world.PUBLIC_NAMES.values(), *world.CARRIER_NAMES.values(), *world.CARRIER_DNS, world.PUBLIC_DNS}
+    names = {*world.PUBLIC_NAMES.values(), *world.CARRIER_NAMES.values()}
+    assert known >= {*names, *world.CARRIER_DNS, world.PUBLIC_DNS}
+    assert known >= {*world.CARRIER_NAMES_6.values(), *world.CARRIER_DNS_6, *map(world.through_nat64, names)}
 
 
 def test_a_listing_is_read_by_interface_and_destination():

@@ -1,6 +1,7 @@
 """A name server, authoritative for a handful of names and able to misbehave; the carrier's, and the public one.
 
-It answers A, follows its own aliases, has no AAAA, and knows that everything else does not exist.
+It answers A and AAAA, follows its own aliases, and knows that everything else does not exist. With a NAT64's prefix it is a
+DNS64 too (RFC 6147): where a name has no AAAA, it makes them of its A.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import cast
 
 import dns.exception
@@ -26,8 +27,10 @@ import dns.rrset
 from phonecheck_sandbox.conditions import Conditions
 
 _TTL = 60
-_SPOOFED = IPv4Address("192.0.2.66")
+_SPOOFED = {dns.rdatatype.A: "192.0.2.66", dns.rdatatype.AAAA: "2001:db8:66::66"}
 """What the liar answers: nobody has it."""
+_WELL_KNOWN = {"ipv4only.arpa": (IPv4Address("192.0.0.170"), IPv4Address("192.0.0.171"))}
+"""Has A, and AAAA only of a DNS64's making: so a client finds out the prefix (RFC 7050, 2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,15 @@ class Zone:
     Attributes:
         names: the address of each name, in lower case.
         aliases: the name that each of these stands for.
+        names6: likewise.
         clients: networks that may ask; others are REFUSED. None for everybody.
-        rebound: with a ``rebind-…`` fault, the name that gets a bad address, and that address, by fault.
+        rebound: with a ``rebind-…`` fault, the name that gets a bad address instead, and that address, by fault.
     """
 
     names: Mapping[str, IPv4Address]
     aliases: Mapping[str, str] = field(default_factory=dict)
-    clients: tuple[IPv4Network, ...] | None = None
+    names6: Mapping[str, IPv6Address] = field(default_factory=dict)
+    clients: tuple[IPv4Network | IPv6Network, ...] | None = None
     rebound: Mapping[str, tuple[str, IPv4Address]] = field(default_factory=dict)
 
 
@@ -53,11 +58,15 @@ class NameServer:
     Args:
         zone: what it knows.
         conditions: ``dns_fault`` is read at each query.
+        dns64: the /96 of the NAT64 that this server makes AAAA for, if any.
         first: whether it is the first of the servers that clients are given: the one that ``first-silent`` is about.
     """
 
-    def __init__(self, zone: Zone, conditions: Conditions, *, first: bool = True) -> None:
+    def __init__(
+        self, zone: Zone, conditions: Conditions, *, dns64: IPv6Network | None = None, first: bool = True
+    ) -> None:
         self._zone = zone
+        self._dns64 = dns64
         self._conditions = conditions
         self._first = first
 
@@ -112,12 +121,12 @@ class NameServer:
             target = dns.name.from_text(self._zone.aliases[name])
             response.answer.append(dns.rrset.from_text(owner, _TTL, "IN", "CNAME", target.to_text()))
             owner, name = target, target.to_text(omit_final_dot=True)
-        address = self._address(name, fault)
-        if fault == "nxdomain" or address is None:
+        addresses = self._addresses(name, fault)
+        if fault == "nxdomain" or not any(addresses.values()):
             response.answer.clear()
             response.set_rcode(dns.rcode.NXDOMAIN)
-        elif question.rdtype == dns.rdatatype.A and question.rdclass == dns.rdataclass.IN:
-            response.answer.append(dns.rrset.from_text(owner, _TTL, "IN", "A", str(address)))
+        elif question.rdclass == dns.rdataclass.IN and (found := addresses.get(question.rdtype)):
+            response.answer.append(dns.rrset.from_text(owner, _TTL, "IN", question.rdtype, *map(str, found)))
             return response
         # RFC 2308 §2: both kinds of "no" carry the zone's SOA.
         zone = dns.name.Name(owner.labels[-3:])
@@ -125,9 +134,17 @@ class NameServer:
         response.authority.append(dns.rrset.from_text(zone, _TTL, "IN", "SOA", soa))
         return response
 
-    def _address(self, name: str, fault: str) -> IPv4Address | None:
-        rebound = self._zone.rebound.get(fault)
-        return rebound[1] if rebound and rebound[0] == name else self._zone.names.get(name)
+    def _addresses(self, name: str, fault: str) -> dict[dns.rdatatype.RdataType, tuple[IPv4Address | IPv6Address, ...]]:
+        """What is known of a name, by type."""
+        rebound_name, rebound = self._zone.rebound.get(fault, ("", None))
+        names, names6 = self._zone.names, self._zone.names6
+        v4: tuple[IPv4Address, ...] = _WELL_KNOWN.get(name) or ((names[name],) if name in names else ())
+        v6: tuple[IPv6Address, ...] = (names6[name],) if name in names6 else ()
+        if rebound and name == rebound_name:
+            v4, v6 = (rebound,), ()
+        if self._dns64 and not v6:
+            v6 = tuple(self._dns64[int(address)] for address in v4)
+        return {dns.rdatatype.A: v4, dns.rdatatype.AAAA: v6}
 
     async def _tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = writer.get_extra_info("peername")[0]
@@ -170,11 +187,13 @@ def _coded(query: dns.message.Message, rcode: dns.rcode.Rcode) -> bytes:
 def _lies(query: dns.message.Message) -> list[bytes]:
     """What somebody off the path would send: a guessed id, and an answer to another question."""
     question = query.question[0]
+    kind = question.rdtype if question.rdtype in _SPOOFED else dns.rdatatype.A
+    lie = _SPOOFED[kind]
     wrong_id = dns.message.make_response(query)
     wrong_id.id = query.id ^ 0x5555
-    wrong_id.answer.append(dns.rrset.from_text(question.name, _TTL, "IN", "A", str(_SPOOFED)))
+    wrong_id.answer.append(dns.rrset.from_text(question.name, _TTL, "IN", kind, lie))
     other = dns.name.from_text("spoofed.example.")
     wrong_question = dns.message.make_response(query)
     wrong_question.question = [dns.rrset.RRset(other, question.rdclass, question.rdtype)]
-    wrong_question.answer.append(dns.rrset.from_text(other, _TTL, "IN", "A", str(_SPOOFED)))
+    wrong_question.answer.append(dns.rrset.from_text(other, _TTL, "IN", kind, lie))
     return [wrong_id.to_wire(), wrong_question.to_wire()]

@@ -13,7 +13,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -176,7 +176,7 @@ class Mno:
         return JSONResponse({"msisdn": subscriber.msisdn, "network_id": self._settings.network_id})
 
     def _subscriber(self, request: Request) -> Subscriber | None:
-        return self._settings.subscribers.get(IPv4Address(request.client.host)) if request.client else None
+        return self._settings.subscribers.get(ip_address(request.client.host)) if request.client else None
 
     def _transaction(self, request: Request) -> _Transaction | None:
         """The transaction of the query, if the same subscriber's session asks as began it."""

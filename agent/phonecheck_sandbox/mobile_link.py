@@ -1,0 +1,134 @@
+"""The mobile link: a modem's interface on the device, the P-GW's on the carrier, and the radio's descriptors between.
+
+A session configures the device's end, as a connection manager does after Simple.Connect. All functions block, see
+netlink.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from typing import Any
+
+from phonecheck_sandbox import world
+from phonecheck_sandbox.netlink import FAMILIES, add_address, add_default, index_of, make_tun, namespace, speak
+from phonecheck_sandbox.plan import IpType, LinkKind
+
+_ROUTE_METRIC = 700
+"""Worse than the LAN's, as NetworkManager ranks a modem: nothing leaves by it but what is bound to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a session, an address of each family that the session has."""
+
+    interface: str
+    addresses: tuple[IPv4Interface | IPv6Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a modem's data session is made of at both ends."""
+
+    modem: int
+    kind: LinkKind
+    device: End
+    gateway: End
+
+    @property
+    def interface(self) -> str:
+        """Its interface on the device."""
+        return self.device.interface
+
+    @property
+    def ethernet(self) -> bool:
+        """Whether frames go over it, or bare packets."""
+        return self.kind != "raw-ip"
+
+
+def session_of(modem: int, *, kind: LinkKind = "raw-ip", ip: IpType = "4") -> Session:
+    """The session of a modem, each in a /30 and a /64 of its own as a P-GW hands them out."""
+    subscriber = (world.SUBSCRIBER, world.OTHER_SUBSCRIBER)[modem]
+    device, gateway = [], []
+    for version, own, prefix in (("4", subscriber.address, world.WWAN0), ("6", subscriber.address6, world.WWAN0_6)):
+        if version in ip:
+            length = prefix.network.prefixlen
+            device.append(ip_interface(f"{own}/{length}"))
+            gateway.append(ip_interface(f"{own - 1}/{length}"))
+    interface = "usb0" if kind == "hat" else f"wwan{modem}"
+    return Session(modem, kind, End(interface, tuple(device)), End(f"pgw{modem}", tuple(gateway)))
+
+
+def build(session: Session) -> tuple[int, int]:
+    """Make both ends, TUN or TAP devices; return their descriptors, the device's first.
+
+    The device's end stays down and bare until ``session_up``; the P-GW's end is always ready.
+
+    Raises:
+        OSError: refused by the kernel.
+    """
+    modem = make_tun("device", session.interface, ethernet=session.ethernet)
+    gateway = make_tun("carrier", session.gateway.interface, ethernet=session.ethernet)
+    with speak("carrier") as ip:
+        ip.link("set", index=index_of(ip, session.gateway.interface), mtu=world.WWAN0_MTU)
+        for address in session.gateway.addresses:
+            add_address(ip, session.gateway.interface, address)
+    return modem, gateway
+
+
+def session_up(session: Session) -> None:
+    """Configure the modem's interface from the session."""
+    with speak("device") as ip:
+        for index in _there(ip, session):
+            ip.link("set", index=index, mtu=world.WWAN0_MTU)
+            for address, gateway in zip(session.device.addresses, session.gateway.addresses, strict=True):
+                add_address(ip, session.interface, address)
+                add_default(ip, session.interface, gateway.ip, metric=_ROUTE_METRIC + session.modem)
+
+
+def session_down(session: Session) -> None:
+    """Make the modem's interface bare again and set it down. Its routes go with it."""
+    address_lost(session)
+    link_down(session)
+
+
+def address_lost(session: Session) -> None:
+    """Take the addresses off the interface, and with them the routes that need them."""
+    with speak("device") as ip:
+        for index in _there(ip, session):
+            for address in session.device.addresses:
+                ip.flush_addr(index=index, family=FAMILIES[address.version])
+
+
+def link_down(session: Session) -> None:
+    """Set the interface down and leave its address."""
+    with speak("device") as ip:
+        for index in _there(ip, session):
+            ip.link("set", index=index, state="down")
+
+
+def pull(session: Session) -> None:
+    """Take the interface off the device, as a pulled modem does.
+
+    It is parked in the supervisor's own network namespace. To the device that is the removal of a network interface in
+    every respect (RTM_DELLINK, addresses and routes gone), while the radio keeps its descriptor for the way back.
+    """
+    _move(session, "device", None)
+
+
+def put_back(session: Session) -> None:
+    """Give the device its interface back, down and bare."""
+    _move(session, None, "device")
+
+
+def _there(ip: Any, session: Session) -> Iterator[int]:
+    """Its interface's index, or nothing where the modem has been pulled meanwhile."""
+    yield from ip.link_lookup(ifname=session.interface)
+
+
+def _move(session: Session, here: str | None, there: str | None) -> None:
+    with speak(here) as ip, namespace(there) as fd:
+        for index in _there(ip, session):
+            ip.link("set", index=index, state="down")
+            ip.link("set", index=index, net_ns_fd=fd)
