@@ -158,6 +158,7 @@ def _start(*, scenario: Scenario | None = None, pairs: Sequence[str] = (), **opt
     except ValueError as error:
         raise click.UsageError(f"The condition cannot be: {error}.") from None
     plan = Plan(**{"conditions": conditions, **chosen.plan, "acts": chosen.acts, **given})
+    _check(plan)
 
     def supervise(link: Any, keeper: int) -> int:
         from phonecheck_sandbox.supervisor import supervise
@@ -165,6 +166,13 @@ def _start(*, scenario: Scenario | None = None, pairs: Sequence[str] = (), **opt
         return supervise(plan, link, keeper)
 
     sys.exit(lifetime.hold(supervise))
+
+
+def _check(plan: Plan) -> None:
+    if plan.ip_method == "dhcp" and (plan.link_kind != "ethernet" or plan.ip == "6"):
+        raise click.UsageError("A lease is of IPv4 and over Ethernet. Say --link ethernet, and not --ip 6.")
+    if plan.link_kind == "hat" and (plan.modems > 1 or plan.manager):
+        raise click.UsageError("A HAT is no modem that anybody manages, and stands alone. Leave out the other options.")
 
 
 @main.command("scenarios")
