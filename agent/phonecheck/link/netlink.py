@@ -1,7 +1,8 @@
-"""What the kernel knows of devices, addresses and routes: the few rtnetlink questions that the agent asks.
+"""What the kernel knows of devices, addresses, routes and rules: the few rtnetlink questions that the agent asks.
 
 pyroute2 answers them too, and its import costs 25 MB and 0.2 s, most of what ``verify`` may take on its own; so it is
-kept for changing routes, and the questions are asked here. Each has a socket of its own, open for its answer only.
+kept for changing things (routes.py), and the questions are asked here. Each has a socket of its own, open for its answer
+only.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from phonecheck.link.rtmessage import (
     Device,
     Message,
     Route,
+    Rule,
     attribute,
     attributes,
     messages,
@@ -28,15 +30,18 @@ from phonecheck.link.rtmessage import (
     read_address,
     read_device,
     read_route,
+    read_rule,
 )
-from phonecheck.model import IPAddress
+from phonecheck.model import IPAddress, IPInterface
 
-_REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
+_REQUEST, _ACKNOWLEDGE, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x4, 0x300, 0x10
+_CREATE_NEW = 0x600
 _ERROR, _DONE = 2, 3
-_GETLINK, _GETADDR, _GETROUTE, _GETNETCONF = 18, 22, 26, 82
+_GETLINK, _NEWADDR, _GETADDR, _GETROUTE, _GETRULE, _GETNETCONF = 18, 20, 22, 26, 34, 82
 _FIB_MATCH = 0x2000
 _IFLA_IFNAME = 3
 _RTA_DST, _RTA_SRC, _RTA_OIF = 1, 2, 4
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_PROTO = 1, 2, 8, 11
 _NETCONFA_IFINDEX, _NETCONFA_RP_FILTER, _NETCONFA_IFINDEX_ALL = 1, 3, -1
 
 
@@ -78,11 +83,36 @@ def route(peer: IPAddress, *, device: int | None = None, source: IPAddress | Non
     return next((r for m in found if (r := read_route(m.body))), None)
 
 
+def devices() -> tuple[Device, ...]:
+    """Every device."""
+    return tuple(d for m in _dump(_GETLINK, IFINFOMSG.pack(0, 0, 0, 0, 0)) if (d := read_device(m.body)))
+
+
+def routes() -> tuple[Route, ...]:
+    """Every route that leads somewhere, of both families and all tables."""
+    return tuple(r for m in _dump(_GETROUTE, RTMSG.pack(*([0] * 9))) if (r := read_route(m.body)))
+
+
 def default_routes(device: int) -> tuple[Route, ...]:
     """The default routes through a device, of both families and all tables."""
-    found = _dump(_GETROUTE, RTMSG.pack(*([0] * 9)))
-    routes = (r for m in found if (r := read_route(m.body)))
-    return tuple(r for r in routes if r.default and device in r.devices)
+    return tuple(r for r in routes() if r.default and device in r.devices)
+
+
+def rules() -> tuple[Rule, ...]:
+    """Every policy rule of both families."""
+    return tuple(r for m in _dump(_GETRULE, RTMSG.pack(*([0] * 9))) if (r := read_rule(m.body)))
+
+
+def add_address(device: int, address: IPInterface, *, flags: int, protocol: int) -> None:
+    """Give a device an address that is marked with a protocol (IFA_PROTO), which pyroute2 0.7 cannot say.
+
+    Raises:
+        OSError: the kernel's answer; EEXIST where the device has it already.
+    """
+    body = IFADDRMSG.pack(_family(address.ip), address.network.prefixlen, 0, 0, device)
+    body += attribute(_IFA_LOCAL, address.ip.packed) + attribute(_IFA_ADDRESS, address.ip.packed)
+    body += attribute(_IFA_FLAGS, struct.pack("=I", flags)) + attribute(_IFA_PROTO, bytes([protocol]))
+    _ask(_NEWADDR, _ACKNOWLEDGE | _CREATE_NEW, body)
 
 
 def reverse_path_filter(device: int) -> int:
@@ -132,7 +162,7 @@ def _ask(kind: int, flags: int, body: bytes) -> list[Message]:
 
 
 def _answer(sock: socket.socket, *, dump: bool) -> list[Message]:
-    found = []
+    found: list[Message] = []
     while True:
         data, sender = sock.recvfrom(65536)
         if sender[0] != 0:  # any process may send to a netlink socket; only the kernel has port 0
@@ -142,6 +172,8 @@ def _answer(sock: socket.socket, *, dump: bool) -> list[Message]:
                 continue
             if message.kind == _ERROR:
                 code = -struct.unpack_from("=i", message.body)[0] if len(message.body) >= 4 else errno.EBADMSG
+                if code == 0:  # what was to be done is done
+                    return found
                 raise OSError(code, os.strerror(code))
             found.append(message)
             if message.kind == _DONE or not dump:

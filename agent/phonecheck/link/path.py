@@ -9,12 +9,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
+from pathlib import Path
 
 from phonecheck.errors import ConfigError, LinkError
 from phonecheck.link import netlink
 from phonecheck.link.rtmessage import Device, IPNetwork, Route
 from phonecheck.model import IPAddress, IPInterface, Link
 
+# Linux' network drivers of USB modems and of telephones that share their connection (drivers/net/usb).
+_MODEM_DRIVERS = frozenset(
+    {
+        *("cdc_ether", "cdc_ncm", "cdc_mbim", "cdc_eem", "huawei_cdc_ncm", "qmi_wwan", "rndis_host", "sierra_net"),
+        *("hso", "ipheth"),
+    }
+)
 # Documentation addresses (RFC 5737, RFC 3849): only a default route leads there, and nothing is sent to them.
 _SOMEWHERE: tuple[IPAddress, ...] = (IPv4Address("198.51.100.1"), IPv6Address("2001:db8::1"))
 
@@ -97,19 +105,57 @@ def networks_elsewhere(interface: str) -> tuple[IPNetwork, ...]:
     return tuple(sorted(found, key=lambda n: (n.version, n.network_address.packed, n.prefixlen)))
 
 
-def link_from_kernel(interface: str, dns: Sequence[IPAddress]) -> Link:
+def link_from_kernel(
+    interface: str, dns: Sequence[IPAddress], *, strict: bool = False, sys: Path = Path("/sys")
+) -> Link:
     """The link of an interface that ModemManager does not manage: addresses, gateways and MTU as the kernel has them.
 
+    Args:
+        interface: its name.
+        dns: the servers to ask over it.
+        strict: refuse an interface that the device's other traffic takes and that is not known to be a modem's.
+        sys: where sysfs is.
+
     Raises:
-        ConfigError: bad-setting; no DNS servers were given, and the kernel knows none.
-        LinkError: interface-gone, no-route.
+        ConfigError: bad-setting; no DNS servers were given, and the kernel knows none; or it is the loopback interface.
+        LinkError: interface-gone, no-route; wrong-path, if it is refused.
     """
+    device = netlink.device(interface)
+    if device is not None and device.loopback:
+        raise ConfigError(
+            "bad-setting",
+            f"{interface} is the loopback interface: nothing that is sent there leaves the device.",
+            hint="Name the modem's interface with --interface or link.interface; ip link lists them.",
+        )
+    if device is not None and strict:
+        _refuse_main_way(device, sys)
     device = _device(Link(interface))
     own = _present(Link(device.name), device)
     if not dns:
         raise no_servers(interface)
     gateways = (r.gateway for r in netlink.default_routes(device.index) if r.gateway is not None)
     return Link(device.name, tuple(own), tuple(dict.fromkeys(gateways)), tuple(dns), device.mtu)
+
+
+def _refuse_main_way(device: Device, sys: Path) -> None:
+    ways = (netlink.route(somewhere) for somewhere in _SOMEWHERE)
+    if any(way is not None and device.index in way.devices for way in ways) and not cellular(device.name, sys):
+        raise LinkError(
+            "wrong-path",
+            f"{device.name} carries the device's default route and is not known to be a modem's interface.",
+            hint="Name the modem's interface with --interface or link.interface, or set link.strict to false.",
+        )
+
+
+def cellular(interface: str, sys: Path = Path("/sys")) -> bool:
+    """Whether an interface is known to be a modem's: the kernel calls it wwan, or its driver is one of USB modems'."""
+    place = sys / "class/net" / interface
+    try:
+        if "DEVTYPE=wwan" in (place / "uevent").read_text(encoding="utf-8", errors="replace").split():
+            return True
+        return (place / "device/driver").resolve(strict=True).name in _MODEM_DRIVERS
+    except OSError:
+        return False
 
 
 def no_servers(interface: str) -> ConfigError:

@@ -1,6 +1,7 @@
-"""What rtnetlink messages say, without sockets: devices, addresses and routes.
+"""What rtnetlink messages say, without sockets: devices, addresses, routes and policy rules.
 
-Formats: linux/netlink.h, linux/rtnetlink.h, linux/if_addr.h, linux/if_link.h; all numbers are in the host's byte order.
+Formats: linux/netlink.h, linux/rtnetlink.h, linux/if_addr.h, linux/if_link.h, linux/fib_rules.h; all numbers are in the
+host's byte order.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 
-from phonecheck.model import IPAddress, IPInterface
+from phonecheck.model import Family, IPAddress, IPInterface
 
 IPNetwork = IPv4Network | IPv6Network
 
@@ -39,7 +40,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A network interface. Without ``carrier`` the kernel discards whatever is sent by it, silently."""
+    """A network interface. Without ``carrier`` the kernel discards whatever is sent by it, silently.
+
+    ``alias`` is the description that anyone may give it (``ip link set DEV alias TEXT``).
+    """
 
     name: str
     index: int
@@ -48,6 +52,8 @@ class Device:
     noarp: bool
     point_to_point: bool
     mtu: int | None = None
+    loopback: bool = False
+    alias: str = ""
 
     @property
     def resolves_neighbours(self) -> bool:
@@ -57,24 +63,42 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address of a device. ``network`` is what is on-link through it: with a peer address, the peer's."""
+    """An address of a device. ``network`` is what is on-link through it: with a peer address, the peer's.
+
+    ``protocol`` says who gave it (IFA_PROTO, since Linux 5.18); 0 is nobody who said so.
+    """
 
     device: int
     interface: IPInterface
     network: IPNetwork
+    protocol: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """An entry of a routing table. ``devices`` are the indexes of all its next hops.
 
-    ``local`` says that the destination is this host.
+    ``local`` says that the destination is this host; ``protocol`` who made the entry (RTPROT_*, 0 where it is not said).
     """
 
     devices: tuple[int, ...]
     gateway: IPAddress | None
     local: bool
     default: bool
+    family: Family = 4
+    table: int = 0
+    protocol: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A policy rule. ``source`` is None where it holds for all; ``table`` is 0 where it names none."""
+
+    family: Family
+    priority: int
+    table: int
+    protocol: int
+    source: IPNetwork | None
 
 
 def read_device(body: bytes) -> Device | None:
@@ -94,6 +118,8 @@ def read_device(body: bytes) -> Device | None:
         noarp=bool(flags & 0x80),
         point_to_point=bool(flags & 0x10),
         mtu=number(found.get(4)),  # IFLA_MTU
+        loopback=bool(flags & 0x8),
+        alias=os.fsdecode(found.get(20, b"").split(b"\0")[0]),  # IFLA_IFALIAS
     )
 
 
@@ -112,14 +138,15 @@ def read_address(body: bytes) -> Address | None:
     own = _address(family, found.get(2)) or onlink  # IFA_LOCAL
     if own is None or onlink is None or bits > own.max_prefixlen:
         return None
-    return Address(index, ip_interface((own.packed, bits)), ip_network((onlink.packed, bits), strict=False))
+    network = ip_network((onlink.packed, bits), strict=False)
+    return Address(index, ip_interface((own.packed, bits)), network, protocol=_octet(found.get(11)))  # IFA_PROTO
 
 
 def read_route(body: bytes) -> Route | None:
     """Read an RTM_NEWROUTE; None if it is not whole, or if it leads nowhere (unreachable, blackhole, prohibit)."""
     if len(body) < RTMSG.size:
         return None
-    family, bits, _, _, _, _, _, kind, _ = RTMSG.unpack_from(body)
+    family, bits, _, _, table, protocol, _, kind, _ = RTMSG.unpack_from(body)
     if family not in (socket.AF_INET, socket.AF_INET6) or kind not in (_UNICAST, _LOCAL):
         return None
     found = attributes(body[RTMSG.size :])
@@ -134,7 +161,37 @@ def read_route(body: bytes) -> Route | None:
         devices.append(index)
         gateway = gateway or _address(family, attributes(rest[_RTNEXTHOP.size : length]).get(5))
         rest = rest[_aligned(length) :]
-    return Route(tuple(devices), gateway, local=kind == _LOCAL, default=bits == 0) if devices else None
+    if not devices:
+        return None
+    return Route(
+        tuple(devices),
+        gateway,
+        local=kind == _LOCAL,
+        default=bits == 0,
+        family=4 if family == socket.AF_INET else 6,
+        table=number(found.get(15)) or table,  # RTA_TABLE, of which the header has room for eight bits
+        protocol=protocol,
+    )
+
+
+def read_rule(body: bytes) -> Rule | None:
+    """Read an RTM_NEWRULE (struct fib_rule_hdr has the layout of rtmsg); None if it is not whole."""
+    if len(body) < RTMSG.size:
+        return None
+    family, _, bits, _, table, _, _, _, _ = RTMSG.unpack_from(body)
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    found = attributes(body[RTMSG.size :])
+    source = _address(family, found.get(2))  # FRA_SRC
+    if source is not None and bits > source.max_prefixlen:
+        return None
+    return Rule(
+        family=4 if family == socket.AF_INET else 6,
+        priority=number(found.get(6)) or 0,  # FRA_PRIORITY, which is left out where it is 0
+        table=number(found.get(15)) or table,  # FRA_TABLE
+        protocol=_octet(found.get(21)),  # FRA_PROTOCOL
+        source=None if source is None else ip_network((source.packed, bits), strict=False),
+    )
 
 
 def messages(data: bytes) -> Iterator[Message]:
@@ -162,6 +219,10 @@ def attributes(data: bytes) -> dict[int, bytes]:
 def number(value: bytes | None) -> int | None:
     """The value of a 32-bit attribute."""
     return int.from_bytes(value, sys.byteorder) if value is not None and len(value) == 4 else None
+
+
+def _octet(value: bytes | None) -> int:
+    return value[0] if value else 0
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -16,17 +16,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any
 
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError
-from phonecheck.link import bind, netlink, path
+from phonecheck.link import bind, netlink, path, routes
+from phonecheck.link.dhcp import lease
+from phonecheck.link.prepare import Prepared, prepare
 from phonecheck.link.resolve import Resolver
 from phonecheck.model import Link
 
+DNS = "203.0.113.1"
 CALLS: dict[str, Callable[..., Any]] = {}
+PREPARED: list[Prepared] = []
 
 
 def call(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,6 +118,76 @@ def resolve(host: str, servers: list[str], addresses: list[str], seconds: float 
     families = sorted({s.version for s in sources})
     resolver = Resolver("wwan0", [ip_address(s) for s in servers], families=families, sources=sources)
     return dataclasses.asdict(resolver.resolve(host, Deadline(seconds)))
+
+
+@call
+def make_ready(
+    addresses: list[str],
+    interface: str = "wwan0",
+    *,
+    gateways: list[str] | None = None,
+    dns: list[str] | None = None,
+    mtu: int | None = None,
+    family: str = "auto",
+    change: bool = True,
+    dhcp: bool = False,
+    seconds: float = 10.0,
+) -> dict[str, Any]:
+    """As a command does it: in a thread. What is to be removed is kept for take_back."""
+    servers = tuple(ip_address(d) for d in ([DNS] if dns is None else dns))
+    link = dataclasses.replace(_link(interface, addresses, gateways, mtu), dns=servers)
+    with ThreadPoolExecutor() as thread:
+        done = thread.submit(
+            prepare, link, family=family, change=change, deadline=Deadline(seconds), dhcp=dhcp
+        ).result()
+    PREPARED.append(done)
+    return {
+        **dataclasses.asdict(done.link),
+        "configured": done.configured is not None,
+        "pyroute2": "pyroute2" in sys.modules,
+    }
+
+
+@call
+def take_back() -> None:
+    for done in PREPARED:
+        if done.configured is not None:
+            done.configured.remove()
+
+
+@call
+def cleanup() -> list[str]:
+    return list(routes.cleanup())
+
+
+@call
+def ours() -> list[str]:
+    return list(routes.ours())
+
+
+@call
+def take_lease(interface: str = "wwan0", seconds: float = 5.0) -> dict[str, Any]:
+    return dataclasses.asdict(lease(interface, Deadline(seconds)))
+
+
+@call
+def state() -> dict[str, Any]:
+    """Links, addresses, rules and routes of all tables, as `ip` shows them, and what IPv6 does of itself."""
+    shown: dict[str, Any] = {}
+    for name, arguments in {
+        "address": ["-d", "addr"],
+        "rule4": ["-4", "rule"],
+        "rule6": ["-6", "rule"],
+        "route4": ["-d", "-4", "route", "show", "table", "all"],
+        "route6": ["-d", "-6", "route", "show", "table", "all"],
+    }.items():
+        text = subprocess.run(["ip", "-j", *arguments], check=True, capture_output=True, text=True).stdout
+        items = json.loads(text or "[]")
+        for item in items:
+            item.pop("qdisc", None)  # is chosen when a device is set up for the first time, and stays
+        shown[name] = sorted(items, key=str) if "route" in name else items
+    shown["accept_ra"] = {p.parent.name: p.read_text() for p in Path("/proc/sys/net/ipv6/conf").glob("*/accept_ra")}
+    return shown
 
 
 @call

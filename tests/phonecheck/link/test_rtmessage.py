@@ -74,7 +74,9 @@ def test_a_route_names_all_its_next_hops():
     gateway = attribute(5, ip_address("10.64.0.1").packed)
     second = struct.pack("=HBBi", 8 + len(gateway), 0, 0, 5) + gateway
     body = RTMSG.pack(socket.AF_INET, 0, 0, 0, 254, 0, 0, 1, 0) + attribute(9, hop + second)
-    assert read_route(body) == rtmessage.Route((4, 5), ip_address("10.64.0.1"), local=False, default=True)
+    assert read_route(body) == rtmessage.Route(
+        (4, 5), ip_address("10.64.0.1"), local=False, default=True, family=4, table=254
+    )
 
 
 def test_a_route_to_nowhere_is_none():
