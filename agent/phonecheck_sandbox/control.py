@@ -27,6 +27,9 @@ from phonecheck_sandbox.errors import SandboxError
 INSIDE = "PHONECHECK_SANDBOX"
 """The environment variable that tells a program on the device where the control socket is."""
 
+Reply = dict[str, Any]
+"""What a request is answered with; empty where there is nothing to tell."""
+
 _NAME = re.compile(r"@phonecheck-sandbox-(\d+)-(\d+)")
 _LONGEST_LINE = 1 << 20
 

@@ -6,36 +6,25 @@ knows of ports or of time.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
-from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
+from phonecheck_sandbox.modem import sessions
 from phonecheck_sandbox.modem.mbim import (
     BASIC_CONNECT,
-    INTERNET_CONTEXT,
     Cid,
     Command,
     Long,
     MalformedError,
+    Refused,
     Status,
     encode,
     number,
     text,
 )
-from phonecheck_sandbox.modem.state import HOME_OPERATOR, Cause, Families, ModemState, Registration, Session
+from phonecheck_sandbox.modem.state import HOME_OPERATOR, ModemState, Registration
 
 _PIN1, _PUK1 = 2, 11
 _UNKNOWN_ERROR_RATE = 99
-
-
-class Refused(Exception):
-    """The answer is a status other than success, with the buffer that goes with it."""
-
-    def __init__(self, status: Status, information: bytes = b"") -> None:
-        super().__init__(status.name)
-        self.status = status
-        self.information = information
 
 
 def answer(state: ModemState, command: Command) -> tuple[Status, bytes]:
@@ -57,7 +46,7 @@ def indicated(state: ModemState) -> dict[Cid, bytes]:
         Cid.SUBSCRIBER_READY_STATUS: _subscriber_ready(state),
         Cid.RADIO_STATE: encode(1, state.radio.on),
         Cid.SIGNAL_STATE: _signal(state),
-        Cid.CONNECT: _connection(state),
+        Cid.CONNECT: sessions.connection(state),
     }
     if state.sim.ready:
         buffers[Cid.REGISTER_STATE] = _registration(state)
@@ -180,93 +169,10 @@ def _signal(state: ModemState) -> bytes:
     return encode(state.radio.rssi, _UNKNOWN_ERROR_RATE, interval, no_threshold, no_threshold)
 
 
-def activates(command: Command) -> bool:
-    """Whether the command asks the network for a session: the one answer that takes as long as the network does."""
-    if (command.service, command.cid, command.is_set) != (BASIC_CONNECT, Cid.CONNECT, True):
-        return False
-    with suppress(MalformedError):
-        return bool(number(command.information, 4))
-    return False
-
-
-def _connection(state: ModemState, network_error: int = 0) -> bytes:
-    activated, activating, deactivated, no_voice = 1, 2, 3, 0
-    session = state.session
-    families = session.granted or session.offered
-    # ModemManager tells us nothing when it cancels a Connect: it asks before the next one, and deactivates what it finds.
-    activation = activated if session.up else activating if session.asked else deactivated
-    return encode(0, activation, no_voice, families, INTERNET_CONTEXT, network_error)
-
-
 def _connect(state: ModemState, command: Command) -> bytes:
-    if not command.is_set:
-        return _connection(state)
-    session_id, activate = number(command.information, 0), number(command.information, 4)
-    if session_id != 0:
-        raise Refused(Status.MAX_ACTIVATED_CONTEXTS)
-    if not activate:
-        state.session.end()
-        return _connection(state)
-    apn, wanted = text(command.information, 8), _families(number(command.information, 40))
-    _need_sim(state)
-    if not state.registration.served:
-        raise Refused(Status.NOT_REGISTERED)
-    if cause := _refusal(state.session, apn, wanted):
-        raise Refused(Status.FAILURE, _connection(state, cause))
-    state.session.granted = wanted & state.session.offered
-    return _connection(state)
-
-
-def _families(ip_type: int) -> Families:
-    modems_choice, ipv4_and_ipv6 = 0, 4
-    if ip_type in (modems_choice, ipv4_and_ipv6):
-        return Families.IPV4 | Families.IPV6
-    if ip_type > ipv4_and_ipv6:
-        raise Refused(Status.INVALID_PARAMETERS)
-    return Families(ip_type)
-
-
-def _refusal(session: Session, apn: str, wanted: Families) -> int:
-    if session.refusal:
-        return session.refusal
-    if apn not in session.apns:
-        return Cause.UNKNOWN_APN
-    if not wanted & session.offered:
-        return Cause.IPV4_ONLY if session.offered == Families.IPV4 else Cause.IPV6_ONLY
-    return 0
-
-
-def _ip_configuration(state: ModemState, _: Command) -> bytes:
-    session = state.session
-    if not session.up:
-        raise Refused(Status.CONTEXT_NOT_ACTIVATED)
-    tail_start = 15 * 4
-    tail = bytearray()
-
-    def place(*values: IPv4Interface | IPv6Interface | IPv4Address | IPv6Address) -> int:
-        at = tail_start + len(tail)
-        for value in values:
-            if isinstance(value, IPv4Interface | IPv6Interface):
-                tail.extend(struct.pack("<I", value.network.prefixlen))
-            tail.extend(value.packed)
-        return at if values else 0
-
-    address, gateway, dns, mtu = 1, 2, 4, 8
-    everything, nothing = address | gateway | dns | mtu, 0
-    # MBIM 10.5.20: where no address is given, the host is to ask by DHCP; then nothing of the family is.
-    v4 = session if Families.IPV4 in session.granted and session.address else None
-    v6 = session if Families.IPV6 in session.granted else None
-    at4 = place(v4.address) if v4 and v4.address else 0
-    at6 = place(v6.address6) if v6 else 0
-    gateway4 = place(v4.gateway) if v4 else 0
-    gateway6 = place(v6.gateway6) if v6 else 0
-    dns4, dns6 = (v4.dns if v4 else ()), (v6.dns6 if v6 else ())
-    return encode(
-        *(0, everything if v4 else nothing, everything if v6 else nothing),
-        *(int(at4 > 0), at4, int(at6 > 0), at6, gateway4, gateway6),
-        *(len(dns4), place(*dns4), len(dns6), place(*dns6)),
-        *(session.mtu if v4 else 0, session.mtu if v6 else 0),
-    ) + bytes(tail)
+    if sessions.activates(command):
+        _need_sim(state)
+    return sessions.connect(state, command)
 
 
 def _device_services(_: ModemState, __: Command) -> bytes:
@@ -293,7 +199,7 @@ _HANDLERS: dict[int, Callable[[ModemState, Command], bytes]] = {
     Cid.SIGNAL_STATE: lambda state, _: _signal(state),
     Cid.CONNECT: _connect,
     Cid.PROVISIONED_CONTEXTS: lambda _, __: encode(0),
-    Cid.IP_CONFIGURATION: _ip_configuration,
+    Cid.IP_CONFIGURATION: lambda state, _: sessions.ip_configuration(state),
     Cid.DEVICE_SERVICES: _device_services,
     Cid.DEVICE_SERVICE_SUBSCRIBE_LIST: _subscribe_list,
 }

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from phonecheck_sandbox.modem.basic_connect import activates, answer, indicated
+from phonecheck_sandbox.modem.basic_connect import answer, indicated
 from phonecheck_sandbox.modem.mbim import (
     Cid,
     Command,
@@ -24,6 +24,7 @@ from phonecheck_sandbox.modem.mbim import (
     indication,
 )
 from phonecheck_sandbox.modem.pty_port import PtyPort
+from phonecheck_sandbox.modem.sessions import activates
 from phonecheck_sandbox.modem.state import ModemState, Session
 
 

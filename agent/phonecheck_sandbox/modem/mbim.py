@@ -88,6 +88,15 @@ class MalformedError(ValueError):
     """Bytes that are no such message or buffer."""
 
 
+class Refused(Exception):
+    """The answer is a status other than success, with the buffer that goes with it."""
+
+    def __init__(self, status: Status, information: bytes = b"") -> None:
+        super().__init__(status.name)
+        self.status = status
+        self.information = information
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A control message: its header taken apart, the rest as it came. ``kind`` may be no known `MessageType`."""

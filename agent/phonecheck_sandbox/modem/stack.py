@@ -15,7 +15,8 @@ from phonecheck_sandbox.modem import bus, daemons, polkit, sysfs
 from phonecheck_sandbox.modem.daemons import Daemons, Spawn
 from phonecheck_sandbox.modem.device import VirtualModem
 from phonecheck_sandbox.modem.manager import Manager
-from phonecheck_sandbox.modem.state import ORDINARY_APNS, PIN_TRIES, ModemState, Registration
+from phonecheck_sandbox.modem.network import Network
+from phonecheck_sandbox.modem.state import PIN_TRIES, ModemState
 from phonecheck_sandbox.modem.sysfs import UsbModem
 from phonecheck_sandbox.plan import IpMethod, IpType
 
@@ -29,18 +30,6 @@ _START_SECONDS = 10.0
 _MODEM_SECONDS = 45.0
 """Without a SIM, ModemManager asks for it for some 15 s before it shows the modem; the rest is for slow machines."""
 _STOP_SECONDS = 10.0
-_RSSI_STEPS = 31  # MBIM 10.5.11: ModemManager shows 0 to 31 as 0 to 100 per cent
-
-# $1 holds the trees dev and sys, the rest is the command. Only its own mount namespace sees these mounts.
-_IN_FAKE_KERNEL = """\
-set -e
-trees=$1; shift
-for node in {nodes}; do mount --bind /dev/$node "$trees/dev/$node"; done
-mount --rbind /dev/pts "$trees/dev/pts"
-mount --rbind "$trees/dev" /dev
-mount --bind "$trees/sys" /sys
-exec "$@"
-"""
 
 
 class ModemStack:
@@ -74,6 +63,8 @@ class ModemStack:
             usb, state = UsbModem(index), ModemState.of(subscriber, ip=ip, ip_method=ip_method)
             node = run / "dev" / usb.control_port
             self._modems.append((usb, VirtualModem(state, node, on_session=partial(on_session, index))))
+        self.network = Network([modem for _, modem in self._modems])
+        """What the operator does to the modems."""
         self._socket = run / "bus"
         self._deny_file = run / "polkit-deny"
         environment = {"DBUS_SYSTEM_BUS_ADDRESS": self.bus_address}
@@ -122,7 +113,7 @@ class ModemStack:
         await self._manager.watch()
         # All at once: ModemManager asks nothing of polkit, and opens no port, before the first kernel event.
         await self._daemons.start(_POLKIT, [sys.executable, "-m", polkit.__name__, str(self._deny_file)])
-        await self._daemons.start(_PROXY, self._in_fake_kernel(_PROXY, "--no-exit"))
+        await self._daemons.start(_PROXY, sysfs.entered(self._run, daemons.find(_PROXY), "--no-exit"))
         await self._start_manager()
         answers = bus.wait_for_name(router, polkit.NAME)
         await self._daemons.within(_START_SECONDS, _POLKIT, answers, "is not on the bus")
@@ -219,12 +210,6 @@ class ModemStack:
             await self._manager.report("add", usb)
             await self._shown(usb)
 
-    async def drop_bearer(self, index: int = 0) -> None:
-        """Have the network end the data session; ModemManager knows within 0.3 s."""
-        _, modem = self._at(index)
-        with modem.changing() as state:
-            state.session.end()
-
     async def enable(self, index: int = 0, *, on: bool) -> None:
         """Enable the modem as ModemManager's clients do, or disable it.
 
@@ -253,18 +238,6 @@ class ModemStack:
         await self.unplug(index)
         await self.plug(index)
 
-    def serve_only(self, apn: str, index: int = 0) -> None:
-        """Have the network serve this APN and no other; a request that names none is good for the ordinary one only."""
-        self._at(index)[1].session.apns = ORDINARY_APNS if apn in ORDINARY_APNS else frozenset({apn})
-
-    def take(self, seconds: float, *, refusal: int = 0) -> None:
-        """Have the network take so long over every request for a session, infinity for ever, and then refuse it or not.
-
-        A request that it is working on is not touched.
-        """
-        for _, modem in self._modems:
-            modem.session.seconds, modem.session.refusal = seconds, refusal
-
     async def remove_sim(self, index: int = 0) -> None:
         """Pull the SIM out; returns when ModemManager shows the modem without, which takes it some 15 s."""
         await self._swap_sim(index, inserted=False)
@@ -281,27 +254,6 @@ class ModemStack:
         if changed and before:
             await self._shown(usb, other_than=before)
 
-    async def set_registration(self, word: str, index: int = 0) -> None:
-        """Have the network treat the modem so: home, roaming, searching, denied or idle.
-
-        Raises:
-            SandboxError: another word.
-        """
-        try:
-            network = Registration[word.upper()]
-        except KeyError:
-            known = ", ".join(member.name.lower() for member in Registration)
-            raise SandboxError(f"There is no registration {word!r}.", hint=f"Known are: {known}.") from None
-        _, modem = self._at(index)
-        with modem.changing() as state:
-            state.radio.network = network
-
-    async def set_signal(self, percent: float, index: int = 0) -> None:
-        """Set the signal quality that ModemManager shows, to the nearest of 32 steps."""
-        _, modem = self._at(index)
-        with modem.changing() as state:
-            state.radio.rssi = round(min(max(percent, 0), 100) * _RSSI_STEPS / 100)
-
     def _at(self, index: int) -> tuple[UsbModem, VirtualModem]:
         if not 0 <= index < len(self._modems):
             raise SandboxError(
@@ -314,9 +266,4 @@ class ModemStack:
     async def _start_manager(self) -> None:
         # --test-no-udev: with udev, libudev refuses a /sys that is none; without, ModemManager reads the files itself.
         options = ["--test-no-udev", "--no-auto-scan", "--test-no-suspend-resume", "--log-level=INFO"]
-        await self._daemons.start(_MANAGER, self._in_fake_kernel(_MANAGER, *options))
-
-    def _in_fake_kernel(self, program: str, *options: str) -> list[str]:
-        script = _IN_FAKE_KERNEL.format(nodes=" ".join(sysfs.DEVICE_NODES))
-        shell = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", str(self._run)]
-        return [*shell, daemons.find(program), *options]
+        await self._daemons.start(_MANAGER, sysfs.entered(self._run, daemons.find(_MANAGER), *options))

@@ -19,6 +19,17 @@ _DEVICE_FILES = {
     "product": "Virtual MBIM modem",
 }
 
+# $1 holds the trees dev and sys, the rest is the command. Only its own mount namespace sees these mounts.
+_IN_FAKE_KERNEL = """\
+set -e
+trees=$1; shift
+for node in {nodes}; do mount --bind /dev/$node "$trees/dev/$node"; done
+mount --rbind /dev/pts "$trees/dev/pts"
+mount --rbind "$trees/dev" /dev
+mount --bind "$trees/sys" /sys
+exec "$@"
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class UsbModem:
@@ -92,3 +103,9 @@ def _driver(root: Path, place: Path, name: str) -> None:
     driver = f"bus/usb/drivers/{name}"
     (root / driver).mkdir(parents=True, exist_ok=True)
     _link(root / place / "driver", driver)
+
+
+def entered(run: Path, program: str, *options: str) -> list[str]:
+    """The command line that runs a program with the trees ``sys`` and ``dev`` of ``run`` for its /sys and /dev."""
+    script = _IN_FAKE_KERNEL.format(nodes=" ".join(DEVICE_NODES))
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", str(run), program, *options]

@@ -200,7 +200,7 @@ def test_a_program_that_is_not_installed_names_its_package(monkeypatch: pytest.M
 def test_a_stack_knows_its_modems_and_the_words_of_registration(tmp_path: Path) -> None:
     stack = ModemStack(tmp_path, spawn, [world.SUBSCRIBER], on_session=lambda index, up: None, on_death=unheard)
     with pytest.raises(SandboxError, match=r"no modem 1"):
-        asyncio.run(stack.set_signal(50, index=1))
+        stack.network.be_heard(50, index=1)
     with pytest.raises(SandboxError, match="registration") as error:
-        asyncio.run(stack.set_registration("lost"))
+        stack.network.register("lost")
     assert error.value.hint == "Known are: idle, searching, home, roaming, denied."
