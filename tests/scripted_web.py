@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import trustme
 
@@ -16,6 +17,7 @@ from phonecheck.chain.run import Chain
 from phonecheck.chain.url import parse_check_url
 from phonecheck.config import Chain as Limits
 from phonecheck.deadline import Deadline
+from phonecheck.errors import LinkError
 from phonecheck.model import ChainEnd, Hop, IPAddress, Path
 
 PLATFORM, MNO, ENRICH = "api.platform.example", "id.mno.example", "he.mno.example"
@@ -139,11 +141,20 @@ class Opener:
     addresses: dict[str, tuple[IPAddress, ...]] = field(default_factory=dict)
     dial: Callable[[int, float], socket.socket] | None = None
     """Port and seconds to a socket; the web's own ports where nothing else is said."""
+    sources: dict[int, IPAddress] = field(
+        default_factory=lambda: {4: IPv4Address("10.64.0.2"), 6: IPv6Address("2001:db8:64::2")}
+    )
+    connects: list[tuple[IPAddress, ...]] = field(default_factory=list)
+    unanswered: set[int] = field(default_factory=set)
+    """The address families by which nothing answers."""
+    lost: LinkError | None = None
+    """What the waits raise from now on; :meth:`lose` also wakes those that are under way."""
+    _alarm: tuple[socket.socket, socket.socket] = field(default_factory=socket.socketpair)
 
     def __call__(self, url: str, seconds: float = 5, redirect_url: str | None = None, **limits: object) -> ChainEnd:
         deadline = Deadline(seconds)
         chain = Chain(
-            Backend(self._resolve, self._connect, self.refuse),
+            Backend(self._resolve, self._connect, self.refuse, self.wait),
             self._client_context(),
             limits=Limits(**limits),  # type: ignore[arg-type]
             platform_headers={"x-tru-sdk-request": "id-of-request"},
@@ -163,10 +174,32 @@ class Opener:
         self.resolved.append(host)
         return Found(self.addresses.get(host, (IPv4Address("203.0.113.1"),)), IPv4Address("10.0.0.53"))
 
-    def _connect(self, address: IPAddress, port: int, seconds: float) -> tuple[socket.socket, Path]:
+    def _connect(self, addresses: Sequence[IPAddress], port: int, seconds: float) -> tuple[socket.socket, Path]:
+        self.connects.append(tuple(addresses))
+        answering = [address for address in addresses if address.version not in self.unanswered]
+        if not answering:
+            raise TimeoutError
         dial = self.dial or (
             lambda port, seconds: socket.create_connection(("127.0.0.1", self.web.port(port)), seconds)
         )
         sock = dial(port, seconds)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock, Path("wwan0", IPv4Address("10.64.0.2"), address, port)
+        return sock, Path("wwan0", self.sources[answering[0].version], answering[0], port)
+
+    def lose(self, error: LinkError) -> None:
+        self.lost = error
+        self._alarm[1].send(b"x")
+
+    def wait(self, sockets: Sequence[socket.socket], events: int, seconds: float) -> list[socket.socket]:
+        poll = select.poll()
+        poll.register(self._alarm[0], select.POLLIN)
+        for sock in sockets:
+            poll.register(sock, events)
+        ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+        if self.lost is not None:
+            raise self.lost
+        return [sock for sock in sockets if sock.fileno() in ready]
+
+    def close(self) -> None:
+        for sock in self._alarm:
+            sock.close()

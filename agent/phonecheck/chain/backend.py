@@ -12,7 +12,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -20,9 +19,11 @@ import httpcore
 
 from phonecheck import redact
 from phonecheck.chain import tls
+from phonecheck.chain.connection import Connection, Wait
+from phonecheck.chain.record import Record
 from phonecheck.deadline import Deadline
-from phonecheck.errors import AgentError, CheckError, ExitStatus, LinkError
-from phonecheck.model import Family, IPAddress, Path, Timings
+from phonecheck.errors import AgentError, CheckError, LinkError
+from phonecheck.model import Family, IPAddress, Path
 
 
 class Resolution(Protocol):
@@ -43,47 +44,11 @@ class Resolution(Protocol):
 
 Resolve = Callable[[str, Deadline], Resolution]
 """Raises LinkError."""
-Connect = Callable[[IPAddress, int, float], tuple[socket.socket, Path]]
-"""Address, port, seconds → a connected, bound, proven socket. Raises LinkError, and OSError where the peer is to blame."""
+Connect = Callable[[Sequence[IPAddress], int, float], tuple[socket.socket, Path]]
+"""Addresses, port, seconds → a socket that is connected to one of them, bound, proven: of two families, to whichever answers
+first, the first address's having a head start. Raises LinkError, and OSError where the peers are to blame."""
 
 _LINK_IS_GONE = {errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ENONET}
-
-
-@dataclass(slots=True)
-class Record:
-    """The evidence of the hop under way, filled in by the backend; a kept connection brings its path and TLS version."""
-
-    hop: Deadline
-    chain: Deadline
-    path: Path | None = None
-    dns_server: IPAddress | None = None
-    dns: float | None = None
-    connect: float | None = None
-    tls: float | None = None
-    tls_version: str | None = None
-    reused: bool = True
-    request_sent: float | None = None
-    first_byte: float | None = None
-
-    def timings(self, total: float) -> Timings:
-        """The steps as milliseconds."""
-        return Timings(self.dns, self.connect, self.tls, self.first_byte, total)
-
-    def left(self, doing: str) -> float:
-        """Seconds left for the hop.
-
-        Raises:
-            CheckError: hop-timeout. DeadlineExceeded: the whole command's.
-        """
-        left = self.hop.remaining()
-        if left <= 0:
-            raise self.too_late(doing)
-        return left
-
-    def too_late(self, doing: str) -> CheckError:
-        """The error of a wait that ended: the hop's own, or the whole command's."""
-        self.chain.require(f"the end of {doing}", ExitStatus.CHECK)
-        return CheckError("hop-timeout", f"The hop took too long: {doing}.")
 
 
 class Backend(httpcore.NetworkBackend):
@@ -93,12 +58,16 @@ class Backend(httpcore.NetworkBackend):
         resolve: names to addresses, over the link.
         connect: connections over the link.
         refuse: says in words why an address must not be a hop, or None.
+        wait: waits for a connection, and for the end of the link.
     """
 
-    def __init__(self, resolve: Resolve, connect: Connect, refuse: Callable[[IPAddress], str | None]) -> None:
+    def __init__(
+        self, resolve: Resolve, connect: Connect, refuse: Callable[[IPAddress], str | None], wait: Wait
+    ) -> None:
         self._resolve = resolve
         self._connect = connect
         self._refuse = refuse
+        self._wait = wait
         self._family: Family | None = None
         self.record: Record | None = None
 
@@ -132,7 +101,16 @@ class Backend(httpcore.NetworkBackend):
         sock, path = self._dial(host, addresses, port, record)
         # What serves one family only is reached by it, and its record says so; the rest of the chain keeps to the first.
         self._family = self._family or path.family
-        return Stream(sock, path, self, redial=lambda: self._dial(host, [path.peer], port, record))
+        return Stream(
+            Connection(sock, self._wait),
+            path,
+            self,
+            redial=lambda: self._redial(host, path.peer, port, record),
+        )
+
+    def _redial(self, host: str, peer: IPAddress, port: int, record: Record) -> tuple[Connection, Path]:
+        sock, path = self._dial(host, [peer], port, record)
+        return Connection(sock, self._wait), path
 
     def _current(self) -> Record:
         if self.record is None:
@@ -149,16 +127,19 @@ class Backend(httpcore.NetworkBackend):
                 f"The hop {redact.text(host)} leads to an address that no hop may have: {reason}.",
                 hint="Report the hop: a chain stays on the Internet and in the operator's own network.",
             )
-        return sorted(allowed, key=lambda address: self._family not in (None, address.version))
+        return allowed
 
     def _dial(self, host: str, addresses: Sequence[IPAddress], port: int, record: Record) -> tuple[socket.socket, Path]:
         record.reused = False
         started = time.monotonic()
-        for n, address in enumerate(addresses):
-            # An address that does not answer must leave time for the next one.
-            seconds = record.left(f"connecting to {redact.text(host)}") / (len(addresses) - n)
+        # The chain's family is tried alone first: a hop that comes from another address may be one too many (ip_mismatch).
+        pinned = [address for address in addresses if address.version == self._family]
+        others = [address for address in addresses if address not in pinned]
+        rounds = [tried for tried in (pinned, others) if tried]
+        for n, tried in enumerate(rounds):
+            seconds = record.left(f"connecting to {redact.text(host)}") / (len(rounds) - n)
             try:
-                sock, record.path = self._connect(address, port, seconds)
+                sock, record.path = self._connect(tried, port, seconds)
             except OSError as error:
                 failure = error
                 continue
@@ -178,12 +159,12 @@ class Stream(httpcore.NetworkStream):
 
     def __init__(
         self,
-        sock: socket.socket,
+        connection: Connection,
         path: Path,
         backend: Backend,
-        redial: Callable[[], tuple[socket.socket, Path]],
+        redial: Callable[[], tuple[Connection, Path]],
     ) -> None:
-        self._sock = sock
+        self._connection = connection
         self._path = path
         self._backend = backend
         self._redial = redial
@@ -202,9 +183,9 @@ class Stream(httpcore.NetworkStream):
             httpcore.ReadError: the peer broke off. CheckError: hop-timeout. LinkError: interface-gone.
         """
         record = self._record
-        self._sock.settimeout(record.left("waiting for the answer"))
+        record.left("waiting for the answer")
         try:
-            data = self._sock.recv(max_bytes)
+            data = self._connection.receive(max_bytes, record.hop)
         except TimeoutError:
             raise record.too_late("waiting for the answer") from None
         except OSError as error:
@@ -222,9 +203,9 @@ class Stream(httpcore.NetworkStream):
         if not buffer:
             return
         record = self._record
-        self._sock.settimeout(record.left("sending the request"))
+        record.left("sending the request")
         try:
-            self._sock.sendall(buffer)
+            self._connection.send(buffer, record.hop)
         except TimeoutError:
             raise record.too_late("sending the request") from None
         except OSError as error:
@@ -239,7 +220,7 @@ class Stream(httpcore.NetworkStream):
 
     def close(self) -> None:
         """Close, without waiting for the peer's own close_notify."""
-        self._sock.close()
+        self._connection.close()
 
     def start_tls(
         self,
@@ -257,27 +238,27 @@ class Stream(httpcore.NetworkStream):
         started = time.monotonic()
         try:
             # Half of what is left: the second try must fit into the same hop.
-            self._sock = self._handshake(ssl_context, host, record.left("the TLS handshake") / 2)
+            secure = self._handshake(ssl_context, host, record, 2)
         except OSError as first:
-            self._sock.close()
+            self.close()
             if not tls.worth_a_second_try(first):
                 raise self._tls_failed(first, host, record) from None
             record.left("the TLS handshake")
-            self._sock, self._path = self._redial()
+            self._connection, self._path = self._redial()
             started = time.monotonic()
             try:
-                self._sock = self._handshake(tls.second_context(), host, record.left("the TLS handshake"))
+                secure = self._handshake(tls.second_context(), host, record, 1)
             except OSError as second:
-                self._sock.close()
+                self.close()
                 raise self._tls_failed(second, host, record) from None
         record.tls = (time.monotonic() - started) * 1000
-        record.tls_version = self._tls_version = self._sock.version()
+        record.tls_version = self._tls_version = secure.version()
         return self
 
-    def _handshake(self, context: ssl.SSLContext, host: str, seconds: float) -> ssl.SSLSocket:
-        self._sock.settimeout(seconds)
+    def _handshake(self, context: ssl.SSLContext, host: str, record: Record, tries: int) -> ssl.SSLSocket:
+        until = record.hop.within(record.left("the TLS handshake") / tries)
         # An IP literal is verified against the certificate's addresses, in the form that ipaddress writes.
-        return context.wrap_socket(self._sock, server_hostname=_tls_name(host))
+        return self._connection.handshake(context, _tls_name(host), until)
 
     def _tls_failed(self, error: OSError, host: str, record: Record) -> Exception:
         if isinstance(error, TimeoutError):
@@ -289,13 +270,14 @@ class Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         """What httpcore asks for: the TLS object, the socket, and whether an idle connection has been closed."""
+        sock = self._connection.sock
         if info == "ssl_object":
-            return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
+            return sock if isinstance(sock, ssl.SSLSocket) else None
         if info == "socket":
-            return self._sock
+            return sock
         if info == "is_readable":
             poll = select.poll()
-            poll.register(self._sock, select.POLLIN)
+            poll.register(sock, select.POLLIN)
             return bool(poll.poll(0))
         return None
 

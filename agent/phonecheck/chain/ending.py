@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from phonecheck.errors import AgentError, CheckError
+from phonecheck.model import Path
 from phonecheck.redact import Secret
 
 _JSON_TYPES = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
@@ -79,14 +81,40 @@ class Answer:
         return word if _WORD.fullmatch(word) else None
 
 
-def error_of_word(word: str) -> AgentError:
-    """The error that the platform's own word stands for, when a chain ended with it at HTTP 200 or in a query."""
+def error_of_word(word: str, paths: Sequence[Path] = ()) -> AgentError:
+    """The error that the platform's own word stands for, when a chain ended with it at HTTP 200 or in a query.
+
+    Args:
+        word: the platform's.
+        paths: of the chain's hops, which explain an ``ip_mismatch``.
+    """
     code = _BY_WORD.get(word)
     if code:
         return CheckError(code, _SENTENCES[code])
     if word == "ip_mismatch":
-        return CheckError("platform-error", "The device's mobile address changed between two requests (ip_mismatch).")
+        return _ip_mismatch(paths)
     return CheckError("platform-error", f"The platform ended the chain with the error {word}.")
+
+
+def _ip_mismatch(paths: Sequence[Path]) -> CheckError:
+    """Which two addresses the platform may have seen: it compares the check's creation with its requests (2.4)."""
+    sources = list(dict.fromkeys(path.source for path in paths))
+    seen = " and ".join(f"{source} (IPv{source.version})" for source in sources)
+    families = sorted({source.version for source in sources})
+    message = "The platform saw two addresses of the device (ip_mismatch): "
+    if len(families) > 1:
+        message += f"the hops left from {seen}."
+        hint = 'Keep to one family: set link.family = "4", or "6" on an IPv6-only network; some hosts serve one only.'
+    elif len(sources) > 1:
+        message += f"the hops left from {seen}, as the link's address changed."
+        hint = "Ask for a new check; if it stays, ask for a bearer whose address does not change (APN)."
+    else:
+        message += f"every hop left from {seen or 'one address'}, so the other one was not the chain's."
+        hint = (
+            "If the app server tells the platform the device's address (phone_ip), it must be the modem's:"
+            ' set server.over = "modem", or leave it out. Else the operator changes addresses: ask for another APN.'
+        )
+    return CheckError("platform-error", message, hint=hint)
 
 
 def error_of_status(status: int, answer: Answer, *, host: str, at_platform: bool) -> AgentError:

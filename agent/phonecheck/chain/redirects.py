@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 from urllib.parse import parse_qsl
@@ -59,24 +59,31 @@ def refuse_scheme(url: Url, cleartext: Literal["allow", "refuse"], *, first: boo
     return "it is in cleartext, which chain.cleartext refuses" if cleartext == "refuse" else None
 
 
-# RFC 6052 §2.1, RFC 8215: the addresses that an IPv6-only network gives to IPv4 hosts. Python counts them as reserved.
+# RFC 6052 §2.1, RFC 8215, RFC 4291 §2.5.5.2: what stands for IPv4 hosts. Python counts them as reserved.
 _NAT64, _NAT64_LOCAL = IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48")
+_OF_IPV4 = (_NAT64, _NAT64_LOCAL, IPv6Network("::ffff:0:0/96"))
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
 
 
-def refuse_address(address: IPAddress, other_networks: Iterable[IPv4Network | IPv6Network]) -> str | None:
+def refuse_address(
+    address: IPAddress,
+    other_networks: Iterable[IPv4Network | IPv6Network],
+    ipv4_inside: Callable[[IPv6Address], IPv4Address | None] = lambda _: None,
+) -> str | None:
     """Why no hop may go to an address, or None. A carrier's private addresses are as good as any.
 
     Args:
         address: what the hop's name resolved to, or the literal in its URL.
         other_networks: the subnets of the device's other interfaces, which no stranger's redirect may probe.
+        ipv4_inside: the IPv4 address that the network's own NAT64 would make of one; it must be allowed as well.
     """
     if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped
+        inner = address.ipv4_mapped or ipv4_inside(address)
         if inner is None and address in _NAT64:
             inner = IPv4Address(address.packed[-4:])
-        if inner is not None:
-            return refuse_address(inner, other_networks)
+        refused = refuse_address(inner, other_networks) if inner is not None else None
+        if refused:
+            return refused
     kind = _kind(address)
     if kind:
         return f"{address} is {kind}"
@@ -92,7 +99,7 @@ def _kind(address: IPAddress) -> str | None:
         "the broadcast address": address == IPv4Address("255.255.255.255"),
         "a multicast address": address.is_multicast,
         "an unspecified address": address.is_unspecified or address in _THIS_NETWORK,
-        "a reserved address": address.is_reserved and address not in _NAT64_LOCAL,
+        "a reserved address": address.is_reserved and not any(address in network for network in _OF_IPV4),
     }
     return next((kind for kind, holds in kinds.items() if holds), None)
 

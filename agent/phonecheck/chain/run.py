@@ -16,8 +16,9 @@ import httpcore
 import httpx
 
 from phonecheck.chain import ending, headers
-from phonecheck.chain.backend import Backend, Record
+from phonecheck.chain.backend import Backend
 from phonecheck.chain.cookies import Jar
+from phonecheck.chain.record import Record
 from phonecheck.chain.redirects import (
     REDIRECTS,
     Trail,
@@ -30,7 +31,7 @@ from phonecheck.chain.url import Url, next_hop
 from phonecheck.config import Chain as Limits
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, CheckError, DeadlineExceeded
-from phonecheck.model import ChainEnd, Hop
+from phonecheck.model import ChainEnd, Hop, Path
 from phonecheck.redact import Secret
 
 _log = logging.getLogger(__name__)
@@ -169,7 +170,7 @@ class Chain:
             following = next_hop(url, locations[0])
             self._drain(response, record)
             if self._redirect_url and matches_redirect_url(following, self._redirect_url):
-                return self._end_in_query(url, following, response.status_code, hops)
+                return self._end_in_query(url, following, response.status_code, hops, record)
             return following
         body = self._read(url, start, response)
         answer = ending.Answer.from_body(response.headers.get("content-type", ""), body)
@@ -178,15 +179,15 @@ class Chain:
                 response.status_code, answer, host=url.host_shown, at_platform=url.host == start.host
             )
         if answer.failed:
-            raise ending.error_of_word(answer.word or "unknown")
+            raise ending.error_of_word(answer.word or "unknown", _paths(hops, record))
         return self._end(
             url, response.status_code, hops, answer.code, answer.text("check_id"), answer.text("reference_id")
         )
 
-    def _end_in_query(self, url: Url, following: Url, status: int, hops: list[Hop]) -> ChainEnd:
+    def _end_in_query(self, url: Url, following: Url, status: int, hops: list[Hop], record: Record) -> ChainEnd:
         answer = ending.Answer(dict(answer_in_query(following)))
         if answer.failed:
-            raise ending.error_of_word(answer.word or "unknown")
+            raise ending.error_of_word(answer.word or "unknown", _paths(hops, record))
         return self._end(url, status, hops, answer.code, answer.text("check_id"), answer.text("reference_id"))
 
     @staticmethod
@@ -234,6 +235,11 @@ class Chain:
         finally:
             response.close()
         return b"".join(chunks)
+
+
+def _paths(hops: list[Hop], record: Record) -> list[Path]:
+    """The paths of the hops so far, and of the one under way."""
+    return [path for path in (*(hop.path for hop in hops), record.path) if path is not None]
 
 
 def _fields(response: httpx.Response, name: bytes) -> list[bytes]:

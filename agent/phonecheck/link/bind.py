@@ -34,14 +34,17 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from ipaddress import ip_address
 
 from phonecheck.errors import LinkError
 from phonecheck.link import netlink
 from phonecheck.link.path import gone, no_address, route_exists
+from phonecheck.link.waiting import Wait, wait
 from phonecheck.model import IPAddress, Path
 
 _NAME_MAX = 15  # IFNAMSIZ (linux/if.h) less the NUL
@@ -54,6 +57,48 @@ def _nobody(sock: socket.socket) -> None:
     """Hold nothing: for a socket whose peer cannot be slow."""
 
 
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """A connection whose first packet is out. ``sock`` does not block; it can be written when there is an outcome."""
+
+    sock: socket.socket
+    interface: str
+    peer: IPAddress
+    port: int
+    sources: Collection[IPAddress]
+
+    def finish(self) -> tuple[socket.socket, Path]:
+        """The outcome. The socket is closed on any error.
+
+        Raises:
+            LinkError, OSError: as :func:`connect_tcp`.
+        """
+        with _closed_on_error(self.sock):
+            failure = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if failure:
+                error = OSError(failure, os.strerror(failure))
+                raise _our_fault(error, self.interface, self.peer, self.sources) or error
+            return self.sock, _prove(self.sock, self.interface, self.sources)
+
+
+def start_tcp(
+    interface: str, peer: IPAddress, port: int, *, sources: Collection[IPAddress] = (), hold: Hold = _nobody
+) -> Connecting:
+    """Send the first packet of a connection over the interface, without waiting; arguments as :func:`connect_tcp`.
+
+    Raises:
+        LinkError, OSError: as :func:`connect_tcp`, of what the kernel knows at once.
+    """
+    with _bound(interface, peer, socket.SOCK_STREAM, sources, hold) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # What the peer may have on its way when the connection is given up; the kernel doubles it for its own needs.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        sock.setblocking(False)
+        with suppress(BlockingIOError):
+            _connect(sock, interface, peer, port, sources)
+        return Connecting(sock, interface, peer, port, sources)
+
+
 def connect_tcp(
     interface: str,
     peer: IPAddress,
@@ -62,6 +107,7 @@ def connect_tcp(
     timeout: float,
     sources: Collection[IPAddress] = (),
     hold: Hold = _nobody,
+    wait: Wait = wait,
 ) -> tuple[socket.socket, Path]:
     """Connect over the interface and prove it. The socket keeps ``timeout`` (seconds) and has TCP_NODELAY set.
 
@@ -72,6 +118,7 @@ def connect_tcp(
         timeout: seconds for the connection.
         sources: the link's addresses, of which the connection must leave from one; empty where they are not known.
         hold: told of the socket before its first packet; see closing.py.
+        wait: waits for the connection; closing.py's ends with the link.
 
     Raises:
         LinkError: interface-gone, bind-refused, wrong-path, no-route: the device is to blame, and nothing left by another
@@ -79,12 +126,13 @@ def connect_tcp(
         TimeoutError: the peer did not answer.
         OSError: the peer or the network refused: ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ENETUNREACH.
     """
-    with _bound(interface, peer, socket.SOCK_STREAM, sources, hold) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # What the peer may have on its way when the connection is given up; the kernel doubles it for its own needs.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        sock.settimeout(timeout)
-        return sock, _connect(sock, interface, peer, port, sources)
+    connecting = start_tcp(interface, peer, port, sources=sources, hold=hold)
+    with _closed_on_error(connecting.sock):
+        if not wait([connecting.sock], select.POLLOUT, timeout):
+            raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+    sock, path = connecting.finish()
+    sock.settimeout(timeout)
+    return sock, path
 
 
 def udp_socket(
@@ -99,7 +147,8 @@ def udp_socket(
     """
     with _bound(interface, peer, socket.SOCK_DGRAM, sources, hold) as sock:
         sock.setblocking(False)
-        return sock, _connect(sock, interface, peer, port, sources)
+        _connect(sock, interface, peer, port, sources)
+        return sock, _prove(sock, interface, sources)
 
 
 @contextmanager
@@ -113,7 +162,7 @@ def _bound(
     if sources and source is None:
         raise no_address(interface, peer)
     sock = socket.socket(socket.AF_INET if peer.version == 4 else socket.AF_INET6, kind | socket.SOCK_CLOEXEC)
-    try:
+    with _closed_on_error(sock):
         if peer.version == 6:
             # An IPv4 address in IPv6 clothes (::ffff:192.168.8.1) would slip past whoever checks addresses by family.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -122,6 +171,12 @@ def _bound(
             _bind_address(sock, interface, source)
         hold(sock)
         yield sock
+
+
+@contextmanager
+def _closed_on_error(sock: socket.socket) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         sock.close()
         raise
@@ -148,14 +203,21 @@ def _bind_address(sock: socket.socket, interface: str, source: IPAddress) -> Non
         raise LinkError("bind-refused", f"The kernel refuses to bind a socket to {source}: {reason}.") from None
 
 
-def _connect(sock: socket.socket, interface: str, peer: IPAddress, port: int, sources: Collection[IPAddress]) -> Path:
+def _connect(sock: socket.socket, interface: str, peer: IPAddress, port: int, sources: Collection[IPAddress]) -> None:
     try:
         sock.connect(_sockaddr(peer, port))
+    except BlockingIOError:
+        raise
     except OSError as error:
         ours = _our_fault(error, interface, peer, sources)
         raise (error if ours is None else ours) from None
+
+
+def _prove(sock: socket.socket, interface: str, sources: Collection[IPAddress]) -> Path:
     bound_to = _read_back(sock, interface)
-    source, to = _address(sock.getsockname()[0]), sock.getpeername()
+    # Not connected after all (ENOTCONN): whoever shuts a socket down while it connects leaves it without an error.
+    to = sock.getpeername()
+    source = _address(sock.getsockname()[0])
     if sources and source not in sources:
         raise LinkError("wrong-path", f"The connection left from {source}, which is no address of the link.")
     return Path(bound_to, source, _address(to[0]), to[1])

@@ -11,16 +11,17 @@ import dataclasses
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 from phonecheck import redact
 from phonecheck.deadline import Deadline
 from phonecheck.errors import ExitStatus, LinkError
-from phonecheck.link import bind
+from phonecheck.link import bind, nat64, waiting
 from phonecheck.link.path import no_servers
 from phonecheck.link.question import MAX_ALIASES, absolute
 from phonecheck.link.servers import ConnectTcp, Inquiry, Servers, UdpSocket
+from phonecheck.link.waiting import Wait
 from phonecheck.model import Family, IPAddress
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The addresses of a host, those of the link's first family first.
+    """The addresses of a host, those of the family first by which its server was reached: that one works.
 
     ``server`` gave them; ``ms`` is what asking took, in milliseconds. Both are None for a literal, which nobody is asked
-    for; ``ms`` also for a name that was asked for before.
+    for; ``ms`` also for what was asked for before. The addresses of an IPv4 literal on a link without IPv4 are those that
+    the network's NAT64 has for it.
     """
 
     addresses: tuple[IPAddress, ...]
@@ -52,6 +54,7 @@ class Resolver:
         connect_tcp: makes those for answers that do not fit a datagram.
         patience: seconds before the next server is asked as well.
         grace: seconds to wait for the other family's addresses once there are some.
+        wait: waits for the servers; closing.py's ends with the link.
     """
 
     def __init__(
@@ -65,24 +68,28 @@ class Resolver:
         connect_tcp: ConnectTcp = bind.connect_tcp,
         patience: float = 1.5,
         grace: float = 0.3,
+        wait: Wait = waiting.wait,
     ) -> None:
         # A server of a family that the link has no address of cannot be reached; with only such, the error says so.
         reachable = [s for s in dict.fromkeys(servers) if s.version in families] or list(dict.fromkeys(servers))
-        self._servers = Servers(interface, reachable, sources, udp_socket, connect_tcp, patience, grace)
+        self._servers = Servers(interface, reachable, sources, udp_socket, connect_tcp, patience, grace, wait)
         self._families = tuple(families)
         self._known: dict[dns.name.Name, Resolution] = {}
+        self._nat64: tuple[IPv6Network, ...] | None = None
 
     def resolve(self, host: str, deadline: Deadline) -> Resolution:
         """The addresses of a host name, or of a literal (IPv6 without brackets).
 
         Raises:
-            LinkError: name-not-found; resolver-silent; what the sockets raise: interface-gone, bind-refused, wrong-path,
-                no-route.
+            LinkError: name-not-found; resolver-silent; no-route, also for an IPv4 literal that no NAT64 leads to; what else
+                the sockets raise: interface-gone, bind-refused, wrong-path.
             ConfigError: bad-setting; the link has no DNS servers.
             DeadlineExceeded: nothing was left of the deadline.
         """
         deadline.require("a host was looked up", ExitStatus.LINK)
         literal = _literal(host)
+        if isinstance(literal, IPv4Address) and 4 not in self._families:
+            return self._through_nat64(literal, deadline)
         if literal is not None:
             return Resolution((literal,), None, None)
         name = absolute(host)
@@ -92,9 +99,36 @@ class Resolver:
             raise no_servers(self._servers.interface)
         started = time.monotonic()
         found = self._look_up(name, redact.text(host), deadline)
+        # That server answered just now, so its family works; the other one may be a black hole.
+        reached = self._servers.addresses[0].version
+        found.sort(key=lambda i: i.family != reached)
         addresses = tuple(a for i in found for a in (i.answer.addresses if i.answer else ()))
         self._known[name] = Resolution(addresses, found[0].server, (time.monotonic() - started) * 1000)
         return self._known[name]
+
+    def ipv4_inside(self, address: IPAddress) -> IPv4Address | None:
+        """The IPv4 host to which an address leads through the network's NAT64, as far as its prefix is known by now."""
+        return nat64.ipv4_inside(address, self._nat64 or ())
+
+    def _through_nat64(self, host: IPv4Address, deadline: Deadline) -> Resolution:
+        server, ms = None, None
+        if self._nat64 is None:
+            try:
+                asked = self.resolve(nat64.NAME, deadline)
+            except LinkError as error:
+                if error.code != "name-not-found":
+                    raise
+                self._nat64 = ()
+            else:
+                server, ms = asked.server, asked.ms
+                self._nat64 = nat64.prefixes(asked.addresses)
+        if not self._nat64:
+            raise LinkError(
+                "no-route",
+                f"{self._servers.interface} has no IPv4 address to reach {host} from, and its network names no NAT64.",
+                hint="Ask for a bearer with IPv4 (APN, ip-type), or report the hop: its host is an address, not a name.",
+            )
+        return Resolution(tuple(nat64.embed(prefix, host) for prefix in self._nat64), server, ms)
 
     def _look_up(self, name: dns.name.Name, host: str, deadline: Deadline) -> list[Inquiry]:
         """Ask for every family at once, and again for the names that the answers leave open, until none does."""

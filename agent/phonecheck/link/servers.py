@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -16,12 +16,15 @@ from phonecheck.deadline import Deadline
 from phonecheck.errors import LinkError
 from phonecheck.link.path import gone
 from phonecheck.link.question import Answer, Question
+from phonecheck.link.waiting import Wait
 from phonecheck.model import Family, IPAddress, Path
 
 if TYPE_CHECKING:
     import dns.name
 
 PORT = 53
+HEAD_START_SECONDS = 0.25
+"""What a server has before one of the other family is asked as well: a network may not carry the first one's at all."""
 
 
 class UdpSocket(Protocol):
@@ -71,6 +74,7 @@ class Servers:
     Attributes:
         patience: seconds that a server has before the next one is asked as well; its late answer is still taken.
         grace: seconds that the other family's answer has once one is there: some servers never answer for AAAA.
+        wait: waits for answers, and for the end of the link.
     """
 
     interface: str
@@ -80,6 +84,7 @@ class Servers:
     connect_tcp: ConnectTcp
     patience: float
     grace: float
+    wait: Wait
     without_edns: set[IPAddress] = field(default_factory=set)
 
     def ask(self, names: Mapping[Family, dns.name.Name], deadline: Deadline) -> list[Inquiry]:
@@ -108,8 +113,7 @@ class _Round:
         self._deadline = deadline
         self._grace: float | None = None
         self._sockets = ExitStack()
-        self._poll = select.poll()
-        self._asked: dict[int, tuple[socket.socket, Question, IPAddress, Inquiry]] = {}
+        self._asked: dict[socket.socket, tuple[Question, IPAddress, Inquiry]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -125,10 +129,8 @@ class _Round:
             wait = self._wait()
             if wait <= 0:
                 return
-            for number, events in self._poll.poll(wait * 1000):
-                if events & select.POLLHUP:  # a datagram socket hangs up only when it is shut down: the link has gone
-                    raise gone(self._servers.interface, "went away")
-                self._receive(*self._asked[number])
+            for sock in self._servers.wait(list(self._asked), select.POLLIN, wait):
+                self._receive(sock, *self._asked[sock])
 
     def _pending(self) -> list[Inquiry]:
         """What a further question or answer can still settle."""
@@ -148,7 +150,10 @@ class _Round:
         return min(left, max(0.0001, min(i.due for i in pending) - now))
 
     def _ask_next(self, inquiry: Inquiry) -> None:
-        for server in sorted(self._servers.addresses, key=inquiry.asked.count):
+        families = {server.version for server in inquiry.asked}
+        # One of the family that is not silent yet before one that may be as deaf as the first.
+        ours = sorted(self._servers.addresses, key=lambda s: (inquiry.asked.count(s), s.version in families))
+        for server in ours:
             if server not in inquiry.failures and self._send(inquiry, server):
                 return
 
@@ -168,9 +173,9 @@ class _Round:
         except OSError as error:
             inquiry.failed(server, self._words(error))
             return False
-        inquiry.due = time.monotonic() + ours.patience
-        self._poll.register(sock, select.POLLIN)
-        self._asked[sock.fileno()] = (sock, question, server, inquiry)
+        untried = {s.version for s in ours.addresses} - {s.version for s in inquiry.asked}
+        inquiry.due = time.monotonic() + (min(HEAD_START_SECONDS, ours.patience) if untried else ours.patience)
+        self._asked[sock] = (question, server, inquiry)
         return True
 
     def _receive(self, sock: socket.socket, question: Question, server: IPAddress, inquiry: Inquiry) -> None:
@@ -179,13 +184,13 @@ class _Round:
         except BlockingIOError:  # a datagram with a bad checksum wakes poll and is gone
             return
         except OSError as error:
-            self._poll.unregister(sock)
+            self._answered(sock)
             inquiry.failed(server, self._words(error))
             return
         answer = question.read(wire)
         if answer is None:  # noise or forgery: the true answer may still come
             return
-        self._poll.unregister(sock)
+        self._answered(sock)
         if inquiry.answer is not None:
             return
         if answer.kind == "no-edns":
@@ -195,6 +200,12 @@ class _Round:
         if answer.kind == "truncated":
             answer = self._over_tcp(question, server)
         self._settle(inquiry, server, answer)
+
+    def _answered(self, sock: socket.socket) -> None:
+        """Take note that nothing more is to come, in a way that closing.py sees: it sends nothing."""
+        del self._asked[sock]
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
 
     def _settle(self, inquiry: Inquiry, server: IPAddress, answer: Answer | None) -> None:
         if answer is None or answer.kind in ("failed", "truncated", "no-edns"):

@@ -24,5 +24,7 @@ def web(ca: trustme.CA) -> Iterator[Web]:
 
 
 @pytest.fixture
-def opener(web: Web) -> Opener:
-    return Opener(web)
+def opener(web: Web) -> Iterator[Opener]:
+    opener = Opener(web)
+    yield opener
+    opener.close()

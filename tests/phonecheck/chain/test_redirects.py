@@ -1,6 +1,6 @@
 """The limit, loops, destinations, and where a chain has arrived."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import pytest
 
@@ -108,6 +108,24 @@ def test_refused_addresses(address: str, reason: str) -> None:
 )
 def test_a_carriers_addresses_are_fine(address: str) -> None:
     assert refuse_address(ip_address(address), OTHERS) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("2001:db8:46::7f00:1", "127.0.0.1 is a loopback"),
+        ("2001:db8:46::a9fe:a9fe", "link-local"),
+        ("2001:db8:46::c0a8:801", "192.168.8.1 is in a network of the device's other interfaces"),
+        ("2001:db8:46::cb00:710a", None),
+        ("2001:db8:8::cb00:710a", "2001:db8:8::cb00:710a is in a network of the device's other interfaces"),
+    ],
+)
+def test_an_address_is_judged_by_the_ipv4_address_inside_too(address: str, reason: str | None) -> None:
+    def inside(address: IPv6Address) -> IPv4Address:
+        return IPv4Address(address.packed[12:])
+
+    refused = refuse_address(ip_address(address), OTHERS, inside)
+    assert refused is None if reason is None else reason in (refused or "")
 
 
 @pytest.mark.parametrize(

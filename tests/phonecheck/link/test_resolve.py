@@ -23,10 +23,13 @@ from hypothesis import strategies as st
 from name_server_sockets import udp_and_tcp
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, ConfigError, DeadlineExceeded, LinkError
+from phonecheck.link import waiting
+from phonecheck.link.closing import Closing
 from phonecheck.link.resolve import Resolver
 from phonecheck.model import Path
 
 ONE, TWO = ip_address("10.64.1.53"), ip_address("10.64.2.53")
+SIX, SEVEN = ip_address("2001:db8:1::53"), ip_address("2001:db8:2::53")
 HOST = "he.mno.example"
 V4, V6 = ip_address("10.65.0.11"), ip_address("2001:db8:65::11")
 Message = dns.message.Message
@@ -139,15 +142,16 @@ class Bench:
         self.net.at[address] = server.address
         return server
 
-    def resolver(self, *addresses, families=(4,)) -> Resolver:
+    def resolver(self, *addresses, families=(4,), patience=0.1, wait=waiting.wait) -> Resolver:
         return Resolver(
             "wwan0",
             addresses or (ONE,),
             families=families,
             udp_socket=self.net.udp_socket,
             connect_tcp=self.net.connect_tcp,
-            patience=0.1,
+            patience=patience,
             grace=0.05,
+            wait=wait,
         )
 
 
@@ -165,12 +169,16 @@ def code(resolver: Resolver, host: str = HOST, seconds: float = 2.0) -> tuple[st
     return caught.value.code, caught.value.message
 
 
-def test_both_families_at_once_the_first_one_first(bench):
-    server = bench.server(both)
-    for families, addresses in (((4,), (V4,)), ((4, 6), (V4, V6)), ((6, 4), (V6, V4))):
-        server.asked.clear()
-        found = bench.resolver(families=families).resolve(HOST, Deadline(2))
-        assert (found.addresses, found.server) == (addresses, ONE)
+def test_both_families_at_once_the_servers_own_first(bench):
+    for at, families, addresses in (
+        (ONE, (4,), (V4,)),
+        (ONE, (4, 6), (V4, V6)),
+        (ONE, (6, 4), (V4, V6)),
+        (SIX, (4, 6), (V6, V4)),
+    ):
+        server = bench.server(both, at)
+        found = bench.resolver(at, families=families).resolve(HOST, Deadline(2))
+        assert (found.addresses, found.server) == (addresses, at)
         assert found.ms is not None
         assert found.ms > 0
         assert sorted(kind for _, kind, _, _ in server.asked) == sorted({4: "A", 6: "AAAA"}[f] for f in families)
@@ -414,13 +422,83 @@ def test_a_device_that_goes_away_ends_the_search(bench):
     assert code(bench.resolver(), seconds=60)[0] == "interface-gone"
 
 
-def test_whoever_sees_the_link_go_ends_the_search_by_shutting_its_sockets_down(bench):
-    def shut(query, protocol):
-        bench.net.sockets[0].shutdown(socket.SHUT_RDWR)
+def test_whoever_sees_the_link_go_ends_the_search(bench):
+    closing = Closing()
+    loss = LinkError("interface-gone", "the modem was pulled")
+
+    def unplug(query, protocol):
+        closing.abort(loss)
         return []
 
-    bench.server(shut)
-    assert code(bench.resolver(), seconds=60)[0] == "interface-gone"
+    bench.server(unplug)
+    assert code(bench.resolver(wait=closing.wait), seconds=60) == ("interface-gone", loss.message)
+
+
+def test_a_server_of_the_other_family_is_asked_soon_and_first_from_then_on(bench):
+    """A network that carries one family only makes the servers of the other silent, all of them."""
+    silent_ones = [bench.server(silent, address) for address in (SIX, SEVEN)]
+    answering = bench.server(both)
+    resolver = bench.resolver(SIX, SEVEN, ONE, families=(4, 6), patience=60)
+    found = resolver.resolve(HOST, Deadline(2))
+    assert (found.server, found.addresses) == (ONE, (V4, V6))
+    assert found.ms is not None
+    assert found.ms < 1000
+    assert [len(server.asked) for server in silent_ones] == [2, 0]
+    resolver.resolve("id.mno.example", Deadline(2))
+    assert [len(server.asked) for server in (*silent_ones, answering)] == [2, 0, 4]
+
+
+def test_servers_of_one_family_have_all_their_time(bench):
+    first, second = bench.server(silent), bench.server(both, TWO)
+    assert code(bench.resolver(ONE, TWO, patience=60), seconds=0.4)[0] == "resolver-silent"
+    assert (len(first.asked), len(second.asked)) == (1, 0)
+
+
+def synthesized(*addresses: str) -> Behaviour:
+    """A DNS64, in so far as it answers for the well-known name."""
+
+    def behaviour(query, protocol):
+        name = query.question[0].name
+        assert asked_type(query) == "AAAA"
+        return [answer(query, *(f"{name} 60 IN AAAA {address}" for address in addresses))]
+
+    return behaviour
+
+
+def test_an_ipv4_literal_is_reached_through_the_networks_nat64(bench):
+    server = bench.server(synthesized("2001:db8:46::c000:aa", "2001:db8:46::c000:ab"), SIX)
+    resolver = bench.resolver(SIX, families=(6,))
+    first = resolver.resolve("203.0.113.10", Deadline(2))
+    assert (first.addresses, first.server) == ((ip_address("2001:db8:46::cb00:710a"),), SIX)
+    assert first.ms is not None
+    # Found once for the chain, and good for judging addresses from then on.
+    again = resolver.resolve("127.0.0.1", Deadline(2))
+    assert (again.addresses, again.server, again.ms) == ((ip_address("2001:db8:46::7f00:1"),), None, None)
+    assert resolver.ipv4_inside(again.addresses[0]) == IPv4Address("127.0.0.1")
+    assert [name for name, *_ in server.asked] == ["ipv4only.arpa."]
+
+
+def test_every_prefix_that_the_network_names_is_tried(bench):
+    bench.server(synthesized("2001:db8:46::c000:aa", "2001:db8:47:0:c0::aa00:0"), SIX)
+    found = bench.resolver(SIX, families=(6,)).resolve("203.0.113.10", Deadline(2))
+    assert found.addresses == (ip_address("2001:db8:46::cb00:710a"), ip_address("2001:db8:47:0:cb:71:a00:0"))
+
+
+@pytest.mark.parametrize("behaviour", [synthesized("2001:db8::1"), synthesized(), failing(dns.rcode.NXDOMAIN)])
+def test_an_ipv4_literal_where_no_nat64_is(bench, behaviour):
+    server = bench.server(behaviour, SIX)
+    resolver = bench.resolver(SIX, families=(6,))
+    for _ in range(2):
+        what, message = code(resolver, "203.0.113.10")
+        assert (what, "NAT64" in message) == ("no-route", True)
+    assert len(server.asked) == 1
+
+
+def test_silence_about_nat64_is_not_taken_for_a_no(bench):
+    bench.server(silent, SIX)
+    resolver = bench.resolver(SIX, families=(6,))
+    for _ in range(2):
+        assert code(resolver, "203.0.113.10", seconds=0.1)[0] == "resolver-silent"
 
 
 def test_servers_of_a_family_that_the_link_lacks_are_left_alone(bench):
