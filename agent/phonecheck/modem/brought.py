@@ -60,13 +60,13 @@ class BroughtUp:
         Raises:
             ValueError: it is something else.
         """
-        blank = dataclasses.asdict(cls())
         found = json.loads(text)
+        blank = dataclasses.asdict(cls())
         if not isinstance(found, dict) or found.keys() != blank.keys():
             raise ValueError("not what a run brought up")
         for key, value in found.items():
-            found[key] = tuple(value) if isinstance(value, list) else value
-            if type(found[key]) is not type(blank[key]) or not all(isinstance(path, str) for path in value or ""):
+            found[key] = tuple(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+            if type(found[key]) is not type(blank[key]):
                 raise ValueError(f"not what a run brought up: {key}")
         return cls(**found)
 
@@ -99,14 +99,16 @@ def _disconnect(bus: Bus, brought: BroughtUp, deadline: Deadline) -> None:
     changed = threading.Event()
     end_watch = bus.watch(changed.set, _left(deadline))
     try:
-        appears = deadline.within(_APPEARING)
-        while (modem := _modem(bus, brought, deadline)) is not None:
+        appears, removed = deadline.within(_APPEARING), False
+        while True:
             changed.clear()
-            ours = _ours(modem, brought)
-            for path in ours:
+            if (modem := _modem(bus, brought, deadline)) is None:
+                return
+            for path in _ours(modem, brought):
                 _remove(bus, brought, path, deadline)
+                removed = True
             passing = modem.state in (ModemState.CONNECTING, ModemState.DISCONNECTING)
-            if not brought.connecting or deadline.expired or (not passing and (ours or appears.expired)):
+            if not brought.connecting or deadline.expired or (not passing and (removed or appears.expired)):
                 return
             changed.wait((deadline if passing else appears).remaining())
     finally:

@@ -6,8 +6,11 @@ import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Protocol, TypeVar
 
+from phonecheck.aside import Aside
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, BearerError, DeadlineExceeded, ModemError
 from phonecheck.model import Modem
@@ -17,8 +20,12 @@ from phonecheck.modem.manager import CALL_TIMEOUT, ModemManager
 from phonecheck.modem.ready import Done, Wishes
 from phonecheck.redact import Secret
 
+T = TypeVar("T")
+
 _BUSY_PAUSE = 0.5
 """Seconds until a ModemManager that was busy is asked again, where no signal comes before."""
+_LAST_WORD = 0.05
+"""Seconds that a request has left to be answered when its modem went: a third wrong PIN takes the modem with it."""
 
 
 class Activator(Protocol):
@@ -134,8 +141,7 @@ class _Climb:
                 raise
             if self._modem is None or self._wishes.wait:
                 return None, error
-            who = "ModemManager stopped" if isinstance(error, faults.NotRunning) else "The modem went away"
-            raise ModemError(error.code, f"{who} while the modem was being made ready.") from None
+            raise _left(error) from None
         last = self._modem
         if last is not None and not _same(last, modem):
             return None, ModemError("modem-not-found", "Another modem is in the place of the one that was chosen.")
@@ -166,13 +172,14 @@ class _Climb:
     def _unlock(self, modem: Modem) -> None:
         self._done = dataclasses.replace(self._done, pin=True)
         if self._pin is not None:
-            self._manager.unlock(modem, self._pin, self._deadline)
+            pin = self._pin
+            self._watched(modem, lambda: self._manager.unlock(modem, pin, self._deadline))
 
     def _enable(self, modem: Modem) -> None:
         self._brought.on(modem.path, self._owner)
         self._brought.enabled = True
         try:
-            self._manager.enable(modem.path, self._deadline)
+            self._watched(modem, lambda: self._manager.enable(modem.path, self._deadline))
         except AgentError as error:
             self._brought.enabled = not _refused(error)
             raise
@@ -196,7 +203,8 @@ class _Climb:
         brought.up_before = tuple(bearer.path for bearer in modem.bearers if bearer.connected)
         brought.connecting = True
         try:
-            brought.bearer = self._manager.connect(modem.path, ready.bearer_properties(self._wishes), self._deadline)
+            properties = ready.bearer_properties(self._wishes)
+            brought.bearer = self._watched(modem, lambda: self._manager.connect(modem.path, properties, self._deadline))
         except AgentError as error:
             if _refused(error):
                 brought.connecting = False
@@ -208,6 +216,35 @@ class _Climb:
             raise
         brought.connecting = False
 
+    def _watched(self, modem: Modem, act: Callable[[], T]) -> T:
+        """Act, and end where the modem goes meanwhile: ModemManager 1.20 then leaves the request without an answer."""
+        answer: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                answer.set_result(act())
+            except BaseException as error:  # noqa: BLE001  raised again where the answer is taken
+                answer.set_exception(error)
+            self._changed.set()
+
+        Aside(work, "modem")
+        while not answer.done():
+            self._changed.wait()  # not for ever, for the act keeps to the deadline
+            self._changed.clear()
+            if not answer.done() and not self._deadline.expired and (gone := self._gone(modem)):
+                with contextlib.suppress(FutureTimeout):
+                    return answer.result(_LAST_WORD)
+                raise gone
+        return answer.result()
+
+    def _gone(self, modem: Modem) -> ModemError | None:
+        try:
+            there = any(found.path == modem.path for found in self._manager.modems(self._deadline))
+            same = self._manager.owner(self._deadline) == self._owner
+        except faults.NotRunning as error:
+            return _left(error)
+        return None if there and same else _left(ModemError("modem-not-found", ""))
+
     def _left_behind(self, brought: BroughtUp) -> str:
         modems = self._manager.modems(self._deadline)
         bearers = [bearer.path for modem in modems if modem.path == brought.modem for bearer in modem.bearers]
@@ -216,6 +253,12 @@ class _Climb:
 
 def _absent(error: ModemError) -> bool:
     return error.code == "modem-not-found" or isinstance(error, faults.NotRunning)
+
+
+def _left(error: ModemError) -> ModemError:
+    if isinstance(error, faults.NotRunning):
+        return faults.NotRunning(error.code, "ModemManager stopped while the modem was being made ready.")
+    return ModemError("modem-not-found", "The modem went away while it was being made ready.")
 
 
 def _refused(error: AgentError) -> bool:

@@ -217,9 +217,9 @@ def _unlock(modem: Modem, wishes: Wishes, done: Done) -> SendPin | Wait:
     error = locks.locked(modem)
     waits = wishes.connect or wishes.wait
     # A PIN that was taken shows some time later, 0.3 s to 5 s as measured; so does what a modem is locked by.
-    if waits and (done.pin or modem.lock in (Lock.UNKNOWN, Lock.NONE)) and modem.lock is not Lock.SIM_PUK:
+    if waits and (modem.lock in (Lock.UNKNOWN, Lock.NONE) or (modem.lock is Lock.SIM_PIN and done.pin)):
         return Wait("waiting for the SIM", error)
-    if modem.lock is Lock.SIM_PIN and wishes.wait and not wishes.connect:
+    if modem.lock is Lock.SIM_PIN and not wishes.connect and wishes.wait:
         return Wait("waiting for the SIM to be unlocked", error)
     if not (wishes.connect and wishes.has_pin):
         raise error
@@ -261,6 +261,8 @@ def _connect(modem: Modem, wishes: Wishes, done: Done, error: BearerError) -> Co
         raise error
     if any(bearer.default for bearer in up) or not wishes.connect:
         return Wait("waiting for a bearer", error)
+    if modem.state is ModemState.CONNECTED and not up:  # it goes down, or has just come up, between two readings
+        return Wait("waiting for a bearer", error)
     if done.connected:
         raise BearerError(
             "connect-failed", f"The bearer was connected, and went down again at once.{lacking.last_error(modem)}"
@@ -271,8 +273,6 @@ def _connect(modem: Modem, wishes: Wishes, done: Done, error: BearerError) -> Co
             "The modem is roaming, and connecting it abroad is not allowed.",
             hint="Allow it where its price is known: roaming = true in [modem] of the configuration.",
         )
-    if modem.state is ModemState.CONNECTED and not up:  # it goes down, or has just come up, between two readings
-        return Wait("waiting for the bearer", error)
     return Connect()
 
 
