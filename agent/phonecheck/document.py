@@ -43,6 +43,22 @@ def of_failure(error: AgentError) -> dict[str, Any]:
     return {"schema": SCHEMA, "error": of_error(error)}
 
 
+def of_link(link: Link, ours: tuple[str, ...], error: AgentError | None) -> dict[str, Any]:
+    """The object of `link show`."""
+    return {
+        "schema": SCHEMA,
+        "link": {
+            "interface": link.interface,
+            "addresses": [str(address) for address in link.addresses],
+            "gateways": [str(gateway) for gateway in link.gateways],
+            "dns": [str(server) for server in link.dns],
+            "mtu": link.mtu,
+        },
+        "ours": list(ours),
+        "error": of_error(error) if error else None,
+    }
+
+
 def of_modem(modem: Modem) -> dict[str, Any]:
     """The object of `modem show`, and of each of `modem list`."""
     return {

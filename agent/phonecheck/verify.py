@@ -1,6 +1,7 @@
 """The flow, and nothing else: the one file that knows the order of the steps.
 
-make the modem ready, and once nothing is left to wait for ∥ [app server] create the check → open the check URL over the link, every hop → [app server] finish
+make the modem ready ∥ [app server] create the check, once nothing is left to wait for
+→ open the check URL over the link, every hop → [app server] finish
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ class AppServer(Protocol):
         """Close its connections."""
 
 
-ReadModem = Callable[[Deadline, Callable[[], None], Callable[[str], None]], Modem | None]
-"""Deadline, near, say → the modem, made ready as far as that is allowed; None for an interface that ModemManager does not
-manage. ``near`` is called once as soon as there is no more waiting ahead, ``say`` with the words of each wait. Raises
-ModemError. Time that was allowed for waiting alone is added to the deadline."""
+ReadModem = Callable[[Deadline, Callable[[], None], Callable[[str], None], Callable[[Modem], None]], Modem | None]
+"""Deadline, near, say, saw → the modem, made ready as far as that is allowed; None for an interface that ModemManager does
+not manage. ``near`` is called once as soon as there is no more waiting ahead, ``say`` with the words of each wait, ``saw``
+with each reading. Raises ModemError. Time that was allowed for waiting alone is added to the deadline."""
 OpenChain = Callable[[str, Link, Modem | None, Deadline, Callable[[Hop], None]], ChainEnd]
 """Check URL, link, modem, deadline, on_hop → how the chain ended. Raises CheckError, LinkError."""
 
@@ -163,8 +164,11 @@ def _prepare(parts: Parts, story: _Story, deadline: Deadline, progress: Progress
 def _read_link(
     parts: Parts, story: _Story, deadline: Deadline, progress: Progress, near: Callable[[], None] = lambda: None
 ) -> None:
+    def saw(modem: Modem) -> None:
+        story.modem = modem
+
     with _step(parts, "modem", progress) as done:
-        story.modem = parts.read_modem(deadline, near, lambda words: progress("modem", "waiting", words))
+        story.modem = parts.read_modem(deadline, near, lambda words: progress("modem", "waiting", words), saw)
         story.link = parts.find_link(story.modem, deadline)
         done(_describe(story.modem, story.link))
 

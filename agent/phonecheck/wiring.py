@@ -13,30 +13,34 @@ from typing import TYPE_CHECKING
 from phonecheck import config, credentials
 from phonecheck.config import Settings
 from phonecheck.deadline import Deadline
-from phonecheck.errors import ConfigError, LinkError
+from phonecheck.errors import AgentError, ConfigError
 from phonecheck.link.closing import Closing
-from phonecheck.model import ChainEnd, Hop, IPAddress, Link, Modem, Path, PhoneNumber
+from phonecheck.model import ChainEnd, Hop, IPAddress, Link, Modem, ModemState, PhoneNumber
+from phonecheck.session import Session, pin_of
 from phonecheck.verify import AppServer, Parts
 
 if TYPE_CHECKING:
     import pathlib
-    import socket
     import ssl
 
     from phonecheck.chain.backend import Backend
+    from phonecheck.link.bind import Connecting
     from phonecheck.modem.manager import ModemManager
     from phonecheck.redact import Secret
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the command line says; None and empty leave the setting as it is. ``timeout`` is in seconds."""
+    """What the command line says; None and empty leave the setting as it is. ``wait`` and ``timeout`` are in seconds."""
 
     number: PhoneNumber | None = None
     server: str | None = None
     modem: str | None = None
     interface: str | None = None
     dns: tuple[str, ...] = ()
+    connect: bool | None = None
+    apn: str | None = None
+    wait: float | None = None
     timeout: float | None = None
 
 
@@ -54,6 +58,12 @@ def load(file: pathlib.Path | None, choice: Choice) -> Settings:
         phone = dataclasses.replace(phone, number=choice.number.digits)
     if choice.modem is not None:
         modem = dataclasses.replace(modem, id=choice.modem)
+    if choice.connect is not None:
+        modem = dataclasses.replace(modem, connect="auto" if choice.connect else "never")
+    if choice.apn is not None:
+        modem = dataclasses.replace(modem, apn=config.apn(choice.apn))
+    if choice.wait is not None:
+        modem = dataclasses.replace(modem, wait=choice.wait)
     if choice.interface is not None:
         link = dataclasses.replace(link, interface=choice.interface)
     if choice.dns:
@@ -75,6 +85,31 @@ def modem_manager() -> ModemManager:
     return ModemManager()
 
 
+def unlock_sim(settings: Settings, typed: str, deadline: Deadline, *, last_try: bool) -> Modem:
+    """Send a PIN to the SIM of the chosen modem, once, and read the modem again.
+
+    Args:
+        settings: which modem.
+        typed: the PIN as somebody typed it.
+        deadline: for all of it.
+        last_try: send it also where a wrong one may block the SIM.
+
+    Raises:
+        ConfigError: bad-setting, it can be no PIN.
+        SimError: pin-refused, puk-required, sim-locked. ModemError: of the modem or the right to use it.
+    """
+    from phonecheck.modem import locks
+
+    pin = locks.parse_pin(typed)
+    with modem_manager() as manager:
+        modem = manager.find(settings.modem.id, deadline)
+        refusal = locks.refusal_to_send(modem) if modem.state is ModemState.LOCKED else None
+        if refusal is not None and not last_try:
+            raise refusal
+        manager.unlock(modem, pin, deadline)
+        return manager.find(settings.modem.id, deadline)
+
+
 def wire(settings: Settings, *, with_server: bool) -> Parts:
     """Everything that the flow needs, from the settings.
 
@@ -92,80 +127,81 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
             hint="Give --server https://HOST, or set server.url in the configuration.",
         )
     token = _token(settings) if with_server else None
+    session = Session(settings, pin_of(settings))
     if settings.server.redirect_url is not None:
         # Now, by the rules of the chain: to find it wrong at the chain's end would have spent a check.
         from phonecheck.chain.url import parse_redirect_url
 
         parse_redirect_url(settings.server.redirect_url)
-    # The chain takes leave of its peers while the app server, over the link too, is still to be asked for the result.
-    of_chain, of_server = Closing(), Closing()
-
-    def settle() -> None:
-        of_chain.finish()
-        of_server.finish()
-
-    def linger() -> None:
-        of_chain.linger()
-        of_server.linger()
-
     number = None if settings.phone.number == "sim" else PhoneNumber.parse(settings.phone.number)
     return Parts(
-        read_modem=lambda deadline: _read_modem(settings, deadline),
-        find_link=lambda modem: _find_link(settings, modem),
+        read_modem=session.read_modem,
+        find_link=session.find_link,
         number=number,
         sim_number=_sim_number,
-        app_server=lambda link: _app_server(settings, token, link, of_server),
+        app_server=lambda link: _app_server(settings, token, link, session),
         server_needs_link=settings.server.over == "modem",
         check_url=_check_url,
         open_chain=lambda url, link, modem, deadline, on_hop: _open_chain(
-            settings, url, link, modem, deadline, on_hop, of_chain
+            settings, url, link, modem, deadline, on_hop, session
         ),
         code_expected=settings.server.protocol == "v0.2",
         warm_up=_warm_up,
-        settle=settle,
-        linger=linger,
+        on_loss=session.loss.on,
+        lost=lambda: session.loss.error,
+        settle=session.settle,
+        linger=session.linger,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """A link as it is, what of it is ours, and the error that an exchange over it would end with."""
+
+    link: Link
+    ours: tuple[str, ...]
+    error: AgentError | None
+
+
+def look_at_link(settings: Settings, deadline: Deadline) -> LinkView:
+    """The link of the chosen modem or interface; nothing is changed for it.
+
+    Raises:
+        ModemError, SimError, BearerError, LinkError, ConfigError: there is no link to look at.
+    """
+    from phonecheck.link import routes
+
+    modem = dataclasses.replace(settings.modem, connect="never", wait=0.0)
+    link = dataclasses.replace(settings.link, routes="never")
+    session = Session(dataclasses.replace(settings, modem=modem, link=link), None)
+    try:
+        seen = session.read_modem(deadline, lambda: None, lambda _: None, lambda _: None)
+        found = session.look(seen, deadline)
+        error = None
+        try:
+            found = session.find_link(seen, deadline)
+        except AgentError as obstacle:
+            error = obstacle
+        return LinkView(found, routes.ours(), error)
+    finally:
+        session.settle()
+
+
+def clean_links() -> tuple[str, ...]:
+    """Remove what killed runs left on their links; a line of words for each thing.
+
+    Raises:
+        LinkError: bind-refused; this process may not.
+    """
+    from phonecheck.link import routes
+
+    return routes.cleanup()
 
 
 def _token(settings: Settings) -> Secret | None:
     if settings.server.client_key is not None:
         credentials.require_private(settings.server.client_key, "server.client_key")
     return credentials.read_secret("server-token", settings.server.token_file, "server.token_file")
-
-
-def _read_modem(settings: Settings, deadline: Deadline) -> Modem | None:
-    if settings.link.interface is not None:
-        return None
-    with modem_manager() as manager:
-        return manager.find(settings.modem.id, deadline)
-
-
-def _find_link(settings: Settings, modem: Modem | None) -> Link:
-    from phonecheck.link import path
-    from phonecheck.modem.ready import link_of
-
-    choice = settings.link
-    link = (
-        path.link_from_kernel(choice.interface or "", choice.dns)
-        if modem is None
-        else link_of(modem, choice.dns, choice.family)
-    )
-    link = _of_one_family(path.usable(link), choice.family)
-    return dataclasses.replace(link, dns=path.reachable(link, link.dns))
-
-
-def _of_one_family(link: Link, family: str) -> Link:
-    """The link with the addresses of the wanted family, and the DNS servers that can be asked from them."""
-    addresses = tuple(a for a in link.addresses if family in ("auto", str(a.version)))
-    if not addresses:
-        hint = "Ask for a bearer of that IP type (APN, ip-type), or correct link.family."
-        raise LinkError("no-route", f"{link.interface} has no IPv{family} address.", hint=hint)
-    dns = tuple(server for server in link.dns if any(server.version == a.version for a in addresses))
-    if not dns:
-        versions = " and ".join(sorted({f"IPv{a.version}" for a in addresses}))
-        message = f"{link.interface} is to be used with {versions}, and none of its DNS servers is."
-        raise LinkError("no-route", message, hint=f"Name {versions} servers with --dns ADDRESS or link.dns.")
-    return dataclasses.replace(link, addresses=addresses, dns=dns)
 
 
 def _check_url(url: str) -> None:
@@ -178,6 +214,7 @@ def _check_url(url: str) -> None:
 def _warm_up() -> ssl.SSLContext:
     """What a chain needs before its first packet: 60 ms of imports, 16 ms of reading Debian's certificates (on a PC)."""
     import phonecheck.chain.run
+    import phonecheck.link.dial
     import phonecheck.link.resolve  # noqa: F401  imported for the time it takes
     from phonecheck.chain import tls
     from phonecheck.link import question
@@ -187,10 +224,11 @@ def _warm_up() -> ssl.SSLContext:
 
 
 def _backend(link: Link, closing: Closing) -> Backend:
-    """The network of one exchange over a link."""
+    """The network of one exchange over a link; every wait in it ends with the link."""
     from phonecheck.chain.backend import Backend
     from phonecheck.chain.redirects import refuse_address
     from phonecheck.link import bind, path
+    from phonecheck.link.dial import Dialer
     from phonecheck.link.resolve import Resolver
 
     sources = tuple(address.ip for address in link.addresses)
@@ -201,15 +239,21 @@ def _backend(link: Link, closing: Closing) -> Backend:
         families=link.families,
         sources=sources,
         udp_socket=partial(bind.udp_socket, hold=closing.hold),
-        connect_tcp=partial(bind.connect_tcp, hold=closing.hold),
+        connect_tcp=partial(bind.connect_tcp, hold=closing.hold, wait=closing.wait),
+        wait=closing.wait,
     )
 
-    def connect(address: IPAddress, port: int, seconds: float) -> tuple[socket.socket, Path]:
+    def start(address: IPAddress, port: int) -> Connecting:
         # A route that is missing is an error at once, not three seconds of ARP.
         path.check_path(link, [address])
-        return bind.connect_tcp(link.interface, address, port, timeout=seconds, sources=sources, hold=closing.hold)
+        return bind.start_tcp(link.interface, address, port, sources=sources, hold=closing.hold)
 
-    return Backend(resolver.resolve, connect, lambda address: refuse_address(address, elsewhere))
+    return Backend(
+        resolver.resolve,
+        Dialer(start, closing.wait).connect,
+        lambda address: refuse_address(address, elsewhere, resolver.ipv4_inside),
+        closing.wait,
+    )
 
 
 def _open_chain(
@@ -219,7 +263,7 @@ def _open_chain(
     modem: Modem | None,
     deadline: Deadline,
     on_hop: Callable[[Hop], None],
-    closing: Closing,
+    session: Session,
 ) -> ChainEnd:
     context = _warm_up()
     from phonecheck.chain.headers import for_platform
@@ -228,7 +272,7 @@ def _open_chain(
 
     start = parse_check_url(url)
     chain = Chain(
-        _backend(link, closing),
+        _backend(link, session.of_chain),
         context,
         limits=settings.chain,
         platform_headers=for_platform(str(uuid.uuid4()), modem.operator_code if modem else ""),
@@ -240,7 +284,7 @@ def _open_chain(
         return chain.open(start)
     finally:
         # While the app server is asked for the result.
-        closing.begin()
+        session.of_chain.begin()
 
 
 def _sim_number(modem: Modem | None) -> PhoneNumber:
@@ -250,7 +294,7 @@ def _sim_number(modem: Modem | None) -> PhoneNumber:
     return numbers[0]
 
 
-def _app_server(settings: Settings, token: Secret | None, link: Link | None, closing: Closing) -> AppServer:
+def _app_server(settings: Settings, token: Secret | None, link: Link | None, session: Session) -> AppServer:
     from phonecheck.appserver.client import AppServer as Client
 
     if link is None:
@@ -258,5 +302,5 @@ def _app_server(settings: Settings, token: Secret | None, link: Link | None, clo
     from phonecheck.appserver import tls
     from phonecheck.chain.transport import BoundTransport
 
-    transport = BoundTransport(_backend(link, closing), tls.context(settings.server))
+    transport = BoundTransport(_backend(link, session.of_server), tls.context(settings.server))
     return Client(settings.server, token, transport=transport)

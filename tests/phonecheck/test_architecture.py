@@ -29,7 +29,10 @@ MAY_IMPORT = {
     "link": FOUNDATION,
     "chain": FOUNDATION,
     "appserver": FOUNDATION,
-    "wiring": FOUNDATION | {"credentials", "verify", "modem", "link", "chain", "appserver"},
+    # One run's hold on modem and link, and the process that lets go in its place.
+    "session": FOUNDATION | {"credentials", "aftermath", "modem", "link"},
+    "aftermath": FOUNDATION | {"modem", "link"},
+    "wiring": FOUNDATION | {"credentials", "verify", "session", "modem", "link", "chain", "appserver"},
     "cli": FOUNDATION | {"verify", "wiring", "document"},
 }
 ONLY_IN = {
@@ -37,6 +40,7 @@ ONLY_IN = {
     "gi": {"phonecheck/modem/bus.py"},
     "httpcore": {"phonecheck/chain/backend.py", "phonecheck/chain/run.py", "phonecheck/chain/transport.py"},
     "click": {"phonecheck/cli"},
+    "pyroute2": {"phonecheck/link/routes.py", "phonecheck/link/changes.py"},
 }
 
 

@@ -80,7 +80,9 @@ class World:
         self.calls.append(("server over", link.interface if link else None))
         return self.server
 
-    def read_modem(self, deadline: Deadline, near: Callable[[], None], say: Callable[[str], None]) -> Modem | None:
+    def read_modem(
+        self, deadline: Deadline, near: Callable[[], None], say: Callable[[str], None], saw: Any
+    ) -> Modem | None:
         self.calls.append("modem")
         near()
         return MODEM
@@ -121,7 +123,7 @@ def test_the_modem_is_read_while_the_app_server_creates_the_check() -> None:
     both = threading.Barrier(2, timeout=5)
     world = World(on_create=lambda: both.wait() and None)
 
-    def read_modem(deadline: Deadline, near: Callable[[], None], say: Callable[[str], None]) -> Modem:
+    def read_modem(deadline: Deadline, near: Callable[[], None], say: Callable[[str], None], saw: Any) -> Modem:
         near()
         both.wait()
         return MODEM
@@ -274,7 +276,7 @@ def test_open_refuses_a_bad_url_before_it_reads_the_modem() -> None:
 def test_no_check_is_created_before_the_modem_has_nothing_to_wait_for() -> None:
     world = World()
 
-    def read_modem(deadline: Deadline, near: Callable[[], None], say: Callable[[str], None]) -> Modem:
+    def read_modem(deadline: Deadline, near: Callable[[], None], say: Callable[[str], None], saw: Any) -> Modem:
         say("searching for a network")
         assert not [call for call in world.calls if call[0] == "create"]
         near()
@@ -287,7 +289,7 @@ def test_no_check_is_created_before_the_modem_has_nothing_to_wait_for() -> None:
 def test_time_that_was_waited_for_the_modem_is_not_the_chains() -> None:
     world = World()
 
-    def read_modem(deadline: Deadline, near: Callable[[], None], say: Callable[[str], None]) -> Modem:
+    def read_modem(deadline: Deadline, near: Callable[[], None], say: Callable[[str], None], saw: Any) -> Modem:
         world.clock.now += 100
         deadline.postpone(100)
         near()
@@ -327,3 +329,11 @@ def test_a_link_that_goes_ends_the_wait_for_the_check() -> None:
         assert world.run(on_loss=on_loss).error is GONE
     finally:
         never.set()
+
+
+def test_a_modem_that_was_seen_is_shown_with_the_error_that_it_ended_in() -> None:
+    def read_modem(deadline: Deadline, near: Any, say: Any, saw: Callable[[Modem], None]) -> Modem:
+        saw(MODEM)
+        raise BearerError("connect-failed", "No.")
+
+    assert World().run(read_modem=read_modem).modem is MODEM

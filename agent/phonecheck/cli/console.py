@@ -38,6 +38,18 @@ def options(command: F) -> F:
 def link_options(command: F) -> F:
     """The options that choose modem, link and time: those of `verify` and `open`."""
     for option in (
+        click.option(
+            "--wait",
+            type=click.FloatRange(0, 3600),
+            metavar="S",
+            help="Seconds more for a modem, a registration or a bearer that is not there yet, as at boot.",
+        ),
+        click.option("--apn", metavar="APN", help="The APN to connect to; the operator's own otherwise."),
+        click.option(
+            "--connect/--no-connect",
+            default=None,
+            help="Unlock, enable and connect the modem as needed, and take it down again.",
+        ),
         click.option("--timeout", type=click.FloatRange(0, 3600, min_open=True), help="Seconds for the whole command."),
         click.option("--dns", multiple=True, metavar="ADDRESS", help="A DNS server on the link; may be given again."),
         click.option("--interface", metavar="NAME", help="A link that ModemManager does not manage."),

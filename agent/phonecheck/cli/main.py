@@ -23,7 +23,8 @@ from phonecheck import __version__
 _VERBS = {
     "verify": "Verify that this device holds the SIM of a number.",
     "open": "Open a check URL over the link and show each hop.",
-    "modem": "Show the modems that ModemManager sees.",
+    "modem": "Show the modems that ModemManager sees, or unlock a SIM.",
+    "link": "Show the link, or remove what a killed run left on it.",
     "completion": "Print the completion script of a shell.",
 }
 

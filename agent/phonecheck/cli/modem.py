@@ -1,13 +1,14 @@
-"""`phonecheck modem list` and `phonecheck modem show`."""
+"""`phonecheck modem list`, `show` and `unlock`."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from phonecheck.cli.console import options, print_answer, print_error, print_json, start_log
+from phonecheck.cli.console import first_line, options, print_answer, print_error, print_json, start_log
 from phonecheck.cli.leaving import guarded
 
 if TYPE_CHECKING:
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
     from phonecheck.model import Bearer, Modem
 
 _SECONDS = 10.0
+_UNLOCK_SECONDS = 30.0
 
 
-@click.group("modem", short_help="Show the modems that ModemManager sees.")
+@click.group("modem", short_help="Show the modems that ModemManager sees, or unlock a SIM.")
 def command() -> None:
-    """Show the modems that ModemManager sees, identities by their last four digits."""
+    """Show the modems that ModemManager sees, identities by their last four digits; or unlock a SIM."""
 
 
 @command.command("list", short_help="One line a modem.")
@@ -65,6 +67,36 @@ def show(modem_id: str | None, config: Path | None, as_json: bool, verbose: bool
             print_json({"schema": document.SCHEMA, "modem": document.of_modem(modem)})
         else:
             print_answer(_page(modem))
+        return 0
+
+    return guarded(work, lambda error: _fail(error, as_json=as_json))
+
+
+@command.command("unlock", short_help="Give a SIM its PIN.")
+@click.argument("modem_id", metavar="[ID]", required=False)
+@click.option("--last-try", is_flag=True, help="Also with one try left, or where the modem does not tell how many are.")
+@options
+def unlock(modem_id: str | None, last_try: bool, config: Path | None, as_json: bool, verbose: bool) -> int:
+    """Give the SIM of a modem its PIN, which is asked for, or read from standard input where that is no terminal.
+
+    ID is iccid:…, imei:… or a device path; without it, the configured modem, or the only one. With one try left nothing
+    is sent unless that is allowed: a wrong PIN would then block the SIM until its PUK is entered.
+    """
+    from phonecheck import document
+    from phonecheck.deadline import Deadline
+    from phonecheck.wiring import Choice, load, unlock_sim
+
+    start_log(verbose=verbose)
+    # Here, and not in the work's thread: the prompt is the terminal's, and Ctrl-C at it this thread's.
+    typed = click.prompt("PIN", hide_input=True, err=True) if sys.stdin.isatty() else first_line(sys.stdin)
+
+    def work() -> int:
+        settings = load(config, Choice(modem=modem_id))
+        modem = unlock_sim(settings, typed, Deadline(_UNLOCK_SECONDS), last_try=last_try)
+        if as_json:
+            print_json({"schema": document.SCHEMA, "modem": document.of_modem(modem)})
+        else:
+            print_answer(f"{modem.id} is unlocked: {modem.state.word}.")
         return 0
 
     return guarded(work, lambda error: _fail(error, as_json=as_json))

@@ -21,6 +21,9 @@ def command(
     modem_id: str | None,
     interface: str | None,
     dns: tuple[str, ...],
+    connect: bool | None,
+    apn: str | None,
+    wait: float | None,
     timeout: float | None,
     config: Path | None,
     as_json: bool,
@@ -41,7 +44,10 @@ def command(
     lingering: list[Callable[[], None]] = []
 
     def work() -> int:
-        settings = load(config, Choice(modem=modem_id, interface=interface, dns=dns, timeout=timeout))
+        choice = Choice(
+            modem=modem_id, interface=interface, dns=dns, connect=connect, apn=apn, wait=wait, timeout=timeout
+        )
+        settings = load(config, choice)
         target = first_line(sys.stdin) if url == "-" else url
         deadline = Deadline(settings.chain.timeout)
         steps = Steps(("modem", "chain"), quiet=as_json)

@@ -23,6 +23,9 @@ def command(
     modem_id: str | None,
     interface: str | None,
     dns: tuple[str, ...],
+    connect: bool | None,
+    apn: str | None,
+    wait: float | None,
     timeout: float | None,
     config: Path | None,
     as_json: bool,
@@ -53,7 +56,17 @@ def command(
     lingering: list[Callable[[], None]] = []
 
     def work() -> int:
-        choice = Choice(number=asked, server=server, modem=modem_id, interface=interface, dns=dns, timeout=timeout)
+        choice = Choice(
+            number=asked,
+            server=server,
+            modem=modem_id,
+            interface=interface,
+            dns=dns,
+            connect=connect,
+            apn=apn,
+            wait=wait,
+            timeout=timeout,
+        )
         settings = load(config, choice)
         deadline = Deadline(settings.chain.timeout)
         steps = Steps(("modem", "check", "chain", "result"), quiet=as_json)

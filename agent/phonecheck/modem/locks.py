@@ -44,13 +44,13 @@ def refusal_to_send(modem: Modem) -> SimError | None:
         return SimError(
             "sim-locked",
             "The SIM wants its PIN, and the modem does not tell how many tries are left: the PIN was not sent.",
-            hint="Unlock it by hand: phonecheck modem unlock.",
+            hint="Unlock it by hand: phonecheck modem unlock --last-try.",
         )
     if left < LEAST_TRIES:
         return SimError(
             "sim-locked",
             f"The SIM wants its PIN, and has {_tries(left)} left: the PIN was not sent, for a wrong one would block it.",
-            hint="Make sure of the PIN, then unlock it by hand: phonecheck modem unlock.",
+            hint="Make sure of the PIN, then unlock it by hand: phonecheck modem unlock --last-try.",
         )
     return None
 
