@@ -79,6 +79,9 @@ _LINK = {
     ),
     "ipv6-only": Scenario("The session is IPv6 only, with DNS64 and NAT64.", plan={"ip": "6"}),
     "dual-stack": Scenario("The session has IPv4 and IPv6.", plan={"ip": "4v6"}),
+    "one-family-black-holed": Scenario(
+        "The session has IPv4 and IPv6, and the radio swallows IPv6.", {"radio_black_hole": "6"}, plan={"ip": "4v6"}
+    ),
     "strict-rp-filter": Scenario("The device's reverse path filter is strict.", acts=("rp-filter 1",)),
     "networkmanager": Scenario(
         "No session; NetworkManager has a connection for the modem.",

@@ -88,6 +88,7 @@ PROMISED: dict[str, dict[str, Any]] = {
     "dhcp": {"state": "connected", "ip4": [LEASE_4], "ip6": [NONE]},
     "ipv6-only": {"state": "connected", "ip4": [NONE], "ip6": [STATIC_6]},
     "dual-stack": {"state": "connected", "ip4": [STATIC_4], "ip6": [STATIC_6]},
+    "one-family-black-holed": {"state": "connected", "ip4": [STATIC_4], "ip6": [STATIC_6]},
     "strict-rp-filter": {"state": "connected", "ip4": [STATIC_4]},
 }
 
