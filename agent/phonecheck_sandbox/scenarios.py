@@ -85,7 +85,7 @@ _LINK = {
     "strict-rp-filter": Scenario("The device's reverse path filter is strict.", acts=("rp-filter 1",)),
     "networkmanager": Scenario(
         "No session; NetworkManager has a connection for the modem.",
-        plan={"manager": "networkmanager", "connect": False, "configure": False},
+        plan={"manager": "networkmanager", "connect": False},
     ),
     "hat": Scenario(
         "No modem that ModemManager knows: a HAT that is a router of its own, at usb0.", plan={"link_kind": "hat"}
