@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from phonecheck_sandbox import mobile_link
+from phonecheck_sandbox import leases, mobile_link
 from phonecheck_sandbox.mobile_link import Session
 
 
@@ -30,7 +30,7 @@ class Connections:
         self._up[modem] = up
         if not self.configure:
             return
-        change = mobile_link.session_up if up else mobile_link.session_down
+        change = _set_up if up else _take_down
         task = asyncio.ensure_future(self._change(change, modem))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -53,7 +53,7 @@ class Connections:
         await self._change(mobile_link.put_back, modem)
         self._plugged[modem] = True
         if self._up[modem] and self.configure:
-            await self._change(mobile_link.session_up, modem)
+            await self._change(_set_up, modem)
 
     async def link_down(self, modem: int) -> None:
         """Set it down, and tell nobody."""
@@ -77,3 +77,14 @@ class Connections:
     async def _change(self, change: Callable[[Session], None], modem: int) -> None:
         async with self._turn:  # first come, first served
             await asyncio.to_thread(change, self._sessions[modem])
+
+
+def _set_up(session: Session) -> None:
+    mobile_link.session_up(session)
+    if session.leased:
+        leases.note(session)
+
+
+def _take_down(session: Session) -> None:
+    mobile_link.session_down(session)
+    leases.forget(session)

@@ -79,7 +79,12 @@ VERBS: dict[str, Verb] = {
     "deny": Verb("ACTION...", "Have polkit refuse these actions.", 1, 100),
     "allow": Verb("", "Have polkit allow everything."),
     "link-down": Verb("[N]", "Set wwanN down behind the modem's back.", modem=True),
+    "address-lost": Verb("[N]", "Take wwanN's addresses, likewise.", modem=True),
+    "device-gone": Verb("[N]", "Take wwanN itself, likewise; ctl plug gives it back.", modem=True),
+    "configure": Verb("on|off", "Whether wwanN is configured when its session comes up.", 1, 1),
+    "vpn": Verb("on|kill-switch|off", "A VPN with wg-quick's rules; with kill-switch, nothing goes beside it.", 1, 1),
     "rp-filter": Verb("0|1|2", "Set the device's reverse path filter.", 1, 1),
+    "snapshot": Verb("", "The device's rules, routes of all tables, links and addresses, to be compared."),
     "counters": Verb("[reset]", "Packets that left, by interface and destination; reset starts them at zero.", 0, 1),
 }
 

@@ -84,6 +84,16 @@ def install(interfaces: Iterable[str]) -> None:
     nft("device", script=ruleset(interfaces))
 
 
+def watch(interface: str) -> None:
+    """Count on one more interface, from now on; nothing changes where it is counted on already.
+
+    Raises:
+        SandboxError: nft failed.
+    """
+    if interface not in read():
+        install([interface])
+
+
 def read() -> dict[str, dict[str, int]]:
     """Packets since the last reset, by interface and destination.
 

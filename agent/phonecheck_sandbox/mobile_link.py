@@ -13,7 +13,7 @@ from typing import Any
 
 from phonecheck_sandbox import world
 from phonecheck_sandbox.netlink import FAMILIES, add_address, add_default, index_of, make_tun, namespace, speak
-from phonecheck_sandbox.plan import IpType, LinkKind
+from phonecheck_sandbox.plan import IpMethod, IpType, LinkKind
 
 _ROUTE_METRIC = 700
 """Worse than the LAN's, as NetworkManager ranks a modem: nothing leaves by it but what is bound to it."""
@@ -33,6 +33,7 @@ class Session:
 
     modem: int
     kind: LinkKind
+    method: IpMethod
     device: End
     gateway: End
 
@@ -42,12 +43,17 @@ class Session:
         return self.device.interface
 
     @property
+    def leased(self) -> bool:
+        """Whether its IPv4 address comes by DHCP, as that of a HAT does always."""
+        return self.kind == "hat" or self.method == "dhcp"
+
+    @property
     def ethernet(self) -> bool:
         """Whether frames go over it, or bare packets."""
         return self.kind != "raw-ip"
 
 
-def session_of(modem: int, *, kind: LinkKind = "raw-ip", ip: IpType = "4") -> Session:
+def session_of(modem: int, *, kind: LinkKind = "raw-ip", ip: IpType = "4", method: IpMethod = "static") -> Session:
     """The session of a modem, each in a /30 and a /64 of its own as a P-GW hands them out."""
     subscriber = (world.SUBSCRIBER, world.OTHER_SUBSCRIBER)[modem]
     device, gateway = [], []
@@ -57,7 +63,7 @@ def session_of(modem: int, *, kind: LinkKind = "raw-ip", ip: IpType = "4") -> Se
             device.append(ip_interface(f"{own}/{length}"))
             gateway.append(ip_interface(f"{own - 1}/{length}"))
     interface = "usb0" if kind == "hat" else f"wwan{modem}"
-    return Session(modem, kind, End(interface, tuple(device)), End(f"pgw{modem}", tuple(gateway)))
+    return Session(modem, kind, method, End(interface, tuple(device)), End(f"pgw{modem}", tuple(gateway)))
 
 
 def build(session: Session) -> tuple[int, int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
-from phonecheck_sandbox import counters, device, scenarios, topology
+from phonecheck_sandbox import counters, device, scenarios, snapshot, topology, vpn
 from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.connections import Connections
 from phonecheck_sandbox.control import Reply, Request, parse
@@ -14,6 +15,9 @@ from phonecheck_sandbox.lifetime import exit_status
 from phonecheck_sandbox.modem.stack import ModemStack
 from phonecheck_sandbox.modem_operations import ModemOperations
 from phonecheck_sandbox.parts import Parts
+
+if TYPE_CHECKING:
+    from phonecheck_sandbox.network_manager import NetworkManagerPart
 
 
 class Operations:
@@ -28,6 +32,7 @@ class Operations:
         connections: Connections,
         ready: asyncio.Event,
         keeper: int,
+        manager: NetworkManagerPart | None = None,
     ) -> None:
         self._conditions = conditions
         self._parts = parts
@@ -35,6 +40,7 @@ class Operations:
         self._connections = connections
         self._ready = ready
         self._keeper = keeper
+        self._manager = manager
         self._verbs: dict[str, Callable[[Request], Awaitable[Reply | None]]] = {
             "state": self._state,
             "wait-ready": self._wait_ready,
@@ -42,10 +48,18 @@ class Operations:
             "scenario": self._scenario,
             "reset": self._reset,
             "link-down": lambda r: connections.link_down(r.modem),
+            "address-lost": lambda r: connections.address_lost(r.modem),
+            "device-gone": lambda r: connections.pull(r.modem),
+            "configure": self._configure,
+            "vpn": lambda r: asyncio.to_thread(vpn.switch, r.values[0]),
             "rp-filter": self._rp_filter,
+            "snapshot": lambda _: asyncio.to_thread(snapshot.take),
             "counters": self._counters,
             **ModemOperations(stack, connections).verbs,
         }
+        if not stack.modems:  # a HAT: ModemManager knows nothing of it
+            self._verbs["unplug"] = lambda r: connections.pull(r.modem)
+            self._verbs["plug"] = lambda r: connections.put_back(r.modem)
 
     async def do(self, request: Request) -> Reply:
         """Carry a request out.
@@ -64,9 +78,13 @@ class Operations:
             "ready": self._ready.is_set(),
             "conditions": dataclasses.asdict(self._conditions),
             "modems": self._connections.show(),
-            "ended": self._parts.ended() | {n: exit_status(code) for n, code in self._stack.ended().items()},
+            "network_manager": self._manager.kind if self._manager else "",
+            "ended": self._parts.ended() | {n: exit_status(code) for n, code in self._ended().items()},
             "run": str(device.RUN),
         }
+
+    def _ended(self) -> dict[str, int]:
+        return self._stack.ended() | (self._manager.ended() if self._manager else {})
 
     async def _wait_ready(self, _: Request) -> Reply:
         return {"pid": self._keeper}
@@ -99,6 +117,12 @@ class Operations:
     def _become(self, conditions: Conditions) -> None:
         self._conditions.update(dataclasses.asdict(conditions))
         self._parts.tell(self._conditions)
+
+    async def _configure(self, request: Request) -> None:
+        (word,) = request.values
+        if word not in ("on", "off"):
+            raise ValueError(f"Configuring cannot be {word!r}. Say on or off.")
+        self._connections.configure = word == "on"
 
     async def _rp_filter(self, request: Request) -> None:
         (text,) = request.values

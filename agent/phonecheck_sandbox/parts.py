@@ -8,9 +8,10 @@ import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.errors import SandboxError
@@ -52,12 +53,13 @@ class Parts:
         self.logs = logs
         self._env = dict(env)
         self._steered: dict[str, Process] = {}
+        self._kept: dict[str, Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def spawn(
         self, argv: Sequence[str], *, node: str, log: Path, env: Mapping[str, str] | None = None
     ) -> Process:
-        """Start a program of the modem's side; its output goes to the log."""
+        """Start a program that is not of this package; its output goes to the log."""
         with log.open("ab") as output:
             return await asyncio.create_subprocess_exec(
                 *on_node(node, argv),
@@ -68,6 +70,16 @@ class Parts:
                 cwd="/",
                 start_new_session=True,
             )
+
+    async def keep(self, name: str, argv: Sequence[str], *, node: str) -> None:
+        """Start another's program that is to run as long as the sandbox; its end is reported."""
+        log = self.logs / f"{name}.log"
+        process = self._kept[name] = await self.spawn(argv, node=node, log=log)
+
+        async def report() -> None:
+            say_ended(name, await process.wait(), log)
+
+        self._follow_up(report())
 
     async def start(
         self, name: str, module: str, *arguments: str, node: str | None, conditions: Conditions, fds: Sequence[int] = ()
@@ -106,7 +118,7 @@ class Parts:
                     await process.wait()
             what = "did not start" if process.returncode is None else f"ended with status {process.returncode}"
             raise SandboxError(f"The sandbox's {name} {what}.", hint=f"The end of its log:\n{tail(log)}")
-        self._keep(self._follow(name, process, log))
+        self._follow_up(self._follow(name, process, log))
 
     def tell(self, conditions: Conditions) -> None:
         """Send the conditions, whole, to every part that takes them."""
@@ -115,10 +127,11 @@ class Parts:
 
     def ended(self) -> dict[str, int]:
         """The parts that have ended, and their statuses. In a sound sandbox there is none."""
-        return {n: exit_status(p.returncode) for n, p in self._steered.items() if p.returncode is not None}
+        parts = self._steered | self._kept
+        return {n: exit_status(p.returncode) for n, p in parts.items() if p.returncode is not None}
 
-    def _keep(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    def _follow_up(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)  # the event loop itself holds only a weak reference
         task.add_done_callback(self._tasks.discard)
 

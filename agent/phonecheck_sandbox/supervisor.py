@@ -10,8 +10,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from phonecheck_sandbox import counters, device, mobile_link, pki, topology, world
+from phonecheck_sandbox import counters, device, leases, mobile_link, pki, topology, world
 from phonecheck_sandbox.connections import Connections
 from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.lifetime import CALLER, exit_status
@@ -21,6 +22,9 @@ from phonecheck_sandbox.operations import Operations
 from phonecheck_sandbox.parts import Parts, inherited_environment, on_node, say_ended
 from phonecheck_sandbox.plan import Plan
 from phonecheck_sandbox.switchboard import Switchboard
+
+if TYPE_CHECKING:
+    from phonecheck_sandbox.network_manager import NetworkManagerPart
 
 _GRACE = 2.0
 """Seconds that COMMAND has after a signal; an interactive shell ignores SIGTERM altogether."""
@@ -74,37 +78,45 @@ class _Supervisor:
         topology.build_nodes()
         env = inherited_environment()
         self._parts = Parts(device.LOGS, env)
-        subscribers = (world.SUBSCRIBER, world.OTHER_SUBSCRIBER)[: self._plan.modems]
+        plan = self._plan
+        # A HAT's modem is behind the HAT's own router; to the device there is none.
+        modems = 0 if plan.link_kind == "hat" else plan.modems
         self._sessions = [
-            mobile_link.session_of(modem, kind=self._plan.link_kind, ip=self._plan.ip)
-            for modem in range(self._plan.modems)
+            mobile_link.session_of(modem, kind=plan.link_kind, ip=plan.ip, method=plan.ip_method)
+            for modem in range(plan.modems)
         ]
-        self._connections = Connections(self._sessions, configure=self._plan.configure)
+        self._connections = Connections(self._sessions, configure=plan.configure and not plan.manager)
         self._stack = ModemStack(
             device.RUN / "modem",
             self._parts.spawn,
-            subscribers,
-            ip=self._plan.ip,
-            ip_method=self._plan.ip_method,
+            (world.SUBSCRIBER, world.OTHER_SUBSCRIBER)[:modems],
+            ip=plan.ip,
+            ip_method=plan.ip_method,
             on_session=self._connections.on_session,
             on_death=self._on_death,
         )
         self._env = device.set_up(env, bus_address=self._stack.bus_address, ca=pki.in_run_directory(device.RUN).ca_file)
+        self._manager = self._network_manager() if plan.manager else None
         self._operations = Operations(
-            conditions=self._plan.conditions,
+            conditions=plan.conditions,
             parts=self._parts,
             stack=self._stack,
             connections=self._connections,
             ready=self._ready,
             keeper=self._keeper,
+            manager=self._manager,
         )
-        self._switchboard = Switchboard(self._operations, self._plan.modems, self._env, self._ready)
+        self._switchboard = Switchboard(self._operations, plan.modems, self._env, self._ready)
         self._switchboard.open(device.CONTROL)
 
     async def _start(self) -> None:
         # ModemManager probes a modem for three seconds whatever we do; all else is up long before, beside it.
         await asyncio.gather(self._stack.start(), self._start_network())
-        if self._plan.connect:
+        if self._manager:
+            await self._manager.start()
+        if self._plan.link_kind == "hat":
+            self._connections.on_session(0, True)
+        elif self._plan.connect:
             await asyncio.gather(*(self._stack.connect(session.modem) for session in self._sessions))
         await self._connections.settled()
         await self._operations.act(self._plan.acts)
@@ -128,6 +140,10 @@ class _Supervisor:
         )
         for fd in (*fds, *nat64):
             os.close(fd)
+        for session in self._sessions:
+            if session.leased and "4" in self._plan.ip:
+                argv = leases.server(session, device.RUN)
+                await self._parts.keep(f"udhcpd-{session.modem}", argv, node="carrier")
 
     async def _run_command(self, command: tuple[str, ...]) -> int:
         if self._plan.welcome:
@@ -147,6 +163,12 @@ class _Supervisor:
             if not ending.done():
                 return 128 + number
         return exit_status(ending.result())
+
+    def _network_manager(self) -> NetworkManagerPart:
+        from phonecheck_sandbox.network_manager import NetworkManagerPart
+
+        run = device.RUN / "network-manager"
+        return NetworkManagerPart(run, self._parts.spawn, self._stack.bus_address, on_death=self._on_death)
 
     def _on_death(self, name: str, code: int, log: Path) -> None:
         if self._ready.is_set():  # before, it is the error that the start ends with

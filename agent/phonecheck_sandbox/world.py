@@ -49,6 +49,15 @@ INTERNET_TO_CARRIER = IPv4Interface("203.0.113.1/24")
 PLATFORM = IPv4Address("198.51.100.10")
 APP_SERVER = IPv4Address("198.51.100.20")
 PUBLIC_DNS = IPv4Address("198.51.100.53")
+VPN: dict[int, IPv4Interface | IPv6Interface] = {
+    4: IPv4Interface("10.200.0.2/32"),
+    6: IPv6Interface("2001:db8:200::2/128"),
+}
+"""A VPN's end on the device, by IP version; and the other, on the internet."""
+VPN_EXIT: dict[int, IPv4Interface | IPv6Interface] = {
+    4: IPv4Interface("10.200.0.1/24"),
+    6: IPv6Interface("2001:db8:200::1/64"),
+}
 INTERNET_NETWORK = IPv4Network("198.51.100.0/24")
 
 PLATFORM_HOST = "api.platform.example"

@@ -55,6 +55,7 @@ class UsbModem:
 
 def build_sys(root: Path, modems: list[UsbModem]) -> None:
     """Make the tree to be mounted at /sys. Its links are absolute, so they lead somewhere only there."""
+    root.mkdir(parents=True, exist_ok=True)
     for modem in modems:
         name = f"1-{modem.index + 1}"
         device = _BUS / name
