@@ -101,11 +101,12 @@ class _Climb:
         self._done = Done()
         self._modem: Modem | None = None  # as it was last read
         self._owner = ""
+        self._awaited: AgentError | None = None  # what is to be said where the time is up
         self._changed = threading.Event()
 
     def run(self, say: Callable[[str], None], saw: Callable[[Modem], None]) -> Modem:
         end_watch = self._manager.watch(self._changed.set, self._deadline)
-        waiting: ready.Wait | None = None
+        words = ""
         try:
             while True:
                 self._changed.clear()
@@ -114,9 +115,9 @@ class _Climb:
                     saw(modem)
                 step = ready.next_step(modem, self._wishes, self._done, absent)
                 if isinstance(step, ready.Wait):
-                    if waiting is None or step.words != waiting.words:
+                    if step.words != words:
                         say(step.words)
-                    waiting = step
+                    words, self._awaited = step.words, step.error
                     if not self._changed.wait(self._deadline.remaining()):
                         raise step.error
                 elif modem is None or isinstance(step, ready.Ready):
@@ -125,9 +126,9 @@ class _Climb:
                 else:
                     self._do(step, modem)
         except DeadlineExceeded:
-            if waiting is None:
+            if self._awaited is None:
                 raise
-            raise waiting.error from None
+            raise self._awaited from None
         finally:
             end_watch()
 
@@ -152,6 +153,7 @@ class _Climb:
         return modem, None
 
     def _do(self, step: ready.SendPin | ready.Enable | ready.Connect, modem: Modem) -> None:
+        self._awaited = None
         try:
             match step:
                 case ready.SendPin():
@@ -161,10 +163,9 @@ class _Climb:
                 case ready.Connect():
                     self._connect(modem)
         except faults.Busy:
-            if self._deadline.expired or (
-                not self._changed.wait(min(_BUSY_PAUSE, self._deadline.remaining())) and self._deadline.expired
-            ):
-                raise BearerError("connect-failed", "The modem was busy with something else all the time.") from None
+            self._awaited = BearerError("connect-failed", "The modem was busy with something else all the time.")
+            self._changed.clear()
+            self._changed.wait(min(_BUSY_PAUSE, self._deadline.remaining()))
         except ModemError as error:
             if not (self._wishes.wait and _absent(error)):
                 raise

@@ -23,8 +23,8 @@ GROUPS = {
     "passing": "disabling enabling",
     "seeking": "enabled searching",
     "between": "connecting disconnecting",
-    "any-with-sim": "disabled disabling enabling enabled searching registered connecting disconnecting",
-    "any-without": "unknown initializing connected future",
+    "probed": "disabled disabling enabling enabled searching registered connecting disconnecting",
+    "bare": "unknown initializing connected future",
     "attached": "registered connecting disconnecting",
     "served": "home costly",  # costly: roaming, which is not allowed
     "idle": "none old",
@@ -33,39 +33,39 @@ GROUPS = {
     "down": "none old dedicated suspended no-interface",
 }
 WITH_BEARERS = """
-state         sim  registration  bearer     tried            nothing          connect          wait             both
-failed        *    *             *          *                !not-connected   !not-connected   !not-connected   !not-connected
-any-with-sim  no   *             *          *                !sim-missing     !sim-missing     !sim-missing     !sim-missing
-any-with-sim  yes  *             up         *                ready            ready            ready            ready
-any-without   *    *             up         *                ready            ready            ready            ready
-unprobed      *    *             down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
-passing       yes  *             down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
-disabled      yes  denied        down       nothing,connect  !not-registered  enable           ~not-registered  enable
-disabled      yes  served        down       nothing,connect  !not-connected   enable           ~not-connected   enable
-disabled      yes  unserved      down       nothing,connect  !not-connected   enable           ~not-connected   enable
-disabled      yes  denied        down       enable,both      !not-registered  !not-connected   ~not-registered  !not-connected
-disabled      yes  served        down       enable,both      !not-connected   !not-connected   ~not-connected   !not-connected
-disabled      yes  unserved      down       enable,both      !not-connected   !not-connected   ~not-connected   !not-connected
-seeking       yes  denied        down       *                !not-registered  !not-registered  ~not-registered  ~not-registered
-seeking       yes  served        down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
-seeking       yes  unserved      down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
-attached      yes  denied        down       *                !not-registered  !not-registered  ~not-registered  ~not-registered
-attached      yes  unserved      down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
-connected     *    denied        down       *                !not-registered  !not-registered  ~not-registered  ~not-registered
-connected     *    unserved      down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
-future        *    denied        down       *                !not-registered  !not-registered  ~not-registered  ~not-registered
-future        *    unserved      down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
-future        *    served        down       *                !not-connected   ~not-connected   ~not-connected   ~not-connected
-between       yes  served        down       *                !not-connected   ~not-connected   ~not-connected   ~not-connected
-registered    yes  served        useless    *                !not-connected   !not-connected   ~not-connected   ~not-connected
-connected     *    served        useless    *                !not-connected   !not-connected   ~not-connected   ~not-connected
-connected     *    served        idle       *                !not-connected   ~not-connected   ~not-connected   ~not-connected
-registered    yes  home          free       nothing,enable   !not-connected   connect          ~not-connected   connect
-connected     *    home          dedicated  nothing,enable   !not-connected   connect          ~not-connected   connect
-registered    yes  costly        free       nothing,enable   !not-connected   !not-connected   ~not-connected   !not-connected
-connected     *    costly        dedicated  nothing,enable   !not-connected   !not-connected   ~not-connected   !not-connected
-registered    yes  served        free       connect,both     !not-connected   !connect-failed  ~not-connected   !connect-failed
-connected     *    served        dedicated  connect,both     !not-connected   !connect-failed  ~not-connected   !connect-failed
+state       sim  registration  bearer     tried            nothing          connect          wait             both
+failed      *    *             *          *                !not-connected   !not-connected   !not-connected   !not-connected
+probed      no   *             *          *                !sim-missing     !sim-missing     !sim-missing     !sim-missing
+probed      yes  *             up         *                ready            ready            ready            ready
+bare        *    *             up         *                ready            ready            ready            ready
+unprobed    *    *             down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
+passing     yes  *             down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
+disabled    yes  denied        down       nothing,connect  !not-registered  enable           ~not-registered  enable
+disabled    yes  served        down       nothing,connect  !not-connected   enable           ~not-connected   enable
+disabled    yes  unserved      down       nothing,connect  !not-connected   enable           ~not-connected   enable
+disabled    yes  denied        down       enable,both      !not-registered  !not-connected   ~not-registered  !not-connected
+disabled    yes  served        down       enable,both      !not-connected   !not-connected   ~not-connected   !not-connected
+disabled    yes  unserved      down       enable,both      !not-connected   !not-connected   ~not-connected   !not-connected
+seeking     yes  denied        down       *                !not-registered  !not-registered  ~not-registered  ~not-registered
+seeking     yes  served        down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
+seeking     yes  unserved      down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
+attached    yes  denied        down       *                !not-registered  !not-registered  ~not-registered  ~not-registered
+attached    yes  unserved      down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
+connected   *    denied        down       *                !not-registered  !not-registered  ~not-registered  ~not-registered
+connected   *    unserved      down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
+future      *    denied        down       *                !not-registered  !not-registered  ~not-registered  ~not-registered
+future      *    unserved      down       *                !not-registered  ~not-registered  ~not-registered  ~not-registered
+future      *    served        down       *                !not-connected   ~not-connected   ~not-connected   ~not-connected
+between     yes  served        down       *                !not-connected   ~not-connected   ~not-connected   ~not-connected
+registered  yes  served        useless    *                !not-connected   !not-connected   ~not-connected   ~not-connected
+connected   *    served        useless    *                !not-connected   !not-connected   ~not-connected   ~not-connected
+connected   *    served        idle       *                !not-connected   ~not-connected   ~not-connected   ~not-connected
+registered  yes  home          free       nothing,enable   !not-connected   connect          ~not-connected   connect
+connected   *    home          dedicated  nothing,enable   !not-connected   connect          ~not-connected   connect
+registered  yes  costly        free       nothing,enable   !not-connected   !not-connected   ~not-connected   !not-connected
+connected   *    costly        dedicated  nothing,enable   !not-connected   !not-connected   ~not-connected   !not-connected
+registered  yes  served        free       connect,both     !not-connected   !connect-failed  ~not-connected   !connect-failed
+connected   *    served        dedicated  connect,both     !not-connected   !connect-failed  ~not-connected   !connect-failed
 """
 LOCKED = """
 lock        sim  tries  given  sent  nothing         connect         wait            both

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fake_modem_manager import MODEM, FakeModemManager, bearer
+from phonecheck.errors import ModemError
+from phonecheck.modem.brought import BroughtUp, take_down
+
+OURS = f"{MODEM[: -len('/Modem/0')]}/Bearer/5"
+
+
+@pytest.fixture
+def daemon() -> FakeModemManager:
+    made = FakeModemManager()
+    made.objects |= {"/b/1": bearer(connected=False), OURS: bearer()}
+    made.become(11, 1, Bearers=["/b/1", OURS])
+    return made
+
+
+def up(**facts: Any) -> BroughtUp:
+    return BroughtUp(modem=MODEM, manager=":1.7", before=("/b/1",), **facts)
+
+
+paths = st.text(max_size=10)
+
+
+@given(
+    st.builds(
+        BroughtUp,
+        *(paths, paths, st.booleans(), st.lists(paths).map(tuple), st.lists(paths).map(tuple)),
+        *(st.booleans(), paths, paths),
+    )
+)
+def test_it_outlives_its_process(brought):
+    assert BroughtUp.from_json(brought.to_json()) == brought
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "null", "{}", '"x"'),
+        json.dumps(json.loads(BroughtUp().to_json()) | {"more": 1}),
+        *(
+            json.dumps(json.loads(BroughtUp().to_json()) | {key: value})
+            for key, value in (("before", [1]), ("before", "x"), ("bearer", None), ("enabled", 1), ("modem", ["x"]))
+        ),
+    ],
+)
+def test_what_is_something_else_is_refused(text):
+    with pytest.raises(ValueError):  # noqa: PT011  json's own, or ours
+        BroughtUp.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("facts", "anything"),
+    [({}, False), ({"before": ("/b",)}, False), *(({fact: "x"}, True) for fact in ("bearer", "active"))],
+)
+def test_whether_there_is_anything_to_take_down(facts, anything):
+    assert bool(BroughtUp(**facts)) is anything
+    assert BroughtUp(enabled=True)
+    assert BroughtUp(connecting=True)
+
+
+def test_another_modem_forgets_what_went_with_the_last():
+    brought = up(enabled=True, bearer=OURS)
+    brought.on(MODEM, ":1.7")
+    assert brought.bearer == OURS
+    brought.on(MODEM, ":1.8")
+    assert (bool(brought), brought.manager) == (False, ":1.8")
+
+
+def test_another_modemmanagers_objects_are_not_ours(daemon):
+    daemon.name = ":1.8"
+    take_down(daemon, up(enabled=True, bearer=OURS), 5)
+    assert daemon.asked == []
+
+
+def test_a_bearer_of_others_keeps_the_modem_enabled(daemon):
+    daemon.objects["/b/7"] = bearer()
+    daemon.become(11, Bearers=["/b/1", OURS, "/b/7"])
+    take_down(daemon, up(enabled=True, bearer=OURS), 5)
+    assert daemon.did() == ["Disconnect", "DeleteBearer"]
+    assert daemon.modem["Bearers"] == ["/b/1", "/b/7"]
+
+
+def test_a_connect_without_an_answer_is_found_in_what_is_new(daemon):
+    take_down(daemon, up(connecting=True), 5)
+    assert daemon.modem["Bearers"] == ["/b/1"]
+
+
+def test_a_connect_without_an_answer_may_have_taken_an_old_bearer(daemon):
+    daemon.objects["/b/1"] = bearer()
+    daemon.become(11, Bearers=["/b/1"])
+    take_down(daemon, up(connecting=True), 5)
+    assert daemon.asked == [("Disconnect", "/b/1", ())]
+
+
+def test_a_bearer_that_was_up_before_is_left(daemon):
+    daemon.objects["/b/1"] = bearer()
+    take_down(daemon, up(connecting=True, up_before=("/b/1",)), 5)
+    assert [path for _, path, _ in daemon.asked if path == "/b/1"] == []
+
+
+def test_a_bearer_that_appears_only_now_is_removed(daemon):
+    daemon.delete(MODEM, OURS)
+    daemon.become(8)
+
+    def appear() -> None:
+        daemon.objects[OURS] = bearer()
+        daemon.become(10, Bearers=["/b/1", OURS])
+
+    timer = threading.Timer(0.05, appear)
+    timer.start()
+    take_down(daemon, up(connecting=True), 5)
+    timer.join()
+    assert daemon.modem["Bearers"] == ["/b/1"]
+
+
+def test_it_ends_in_time_and_without_an_error_whatever_modemmanager_does(daemon):
+    def fail(*_: Any) -> None:
+        raise ModemError("modem-manager-unavailable", "ModemManager refused.")
+
+    daemon.on |= {"Disconnect": fail, "DeleteBearer": fail, "Enable": fail}
+    daemon.become(9)
+    take_down(daemon, up(enabled=True, connecting=True), 0.2)
+    take_down(daemon, up(enabled=True, bearer=OURS), 0.2)
+    daemon.leave()
+    take_down(daemon, up(enabled=True, connecting=True), 0.2)
+    daemon.name = ""
+    take_down(daemon, up(enabled=True, connecting=True), 0.2)
+    assert not daemon.listeners
