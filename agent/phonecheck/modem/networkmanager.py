@@ -258,19 +258,28 @@ def _went_away() -> ModemError:
     return ModemError("modem-not-found", "The modem went away before NetworkManager had connected it.")
 
 
-def _failed(why: str) -> BearerError:
+def _failed(why: str, hint: str | None = None) -> BearerError:
+    usual = "Check the APN in its connection: nmcli connection. Its log says more: journalctl -u NetworkManager."
     return BearerError(
-        "connect-failed",
-        f"NetworkManager could not connect the modem: {why}.",
-        hint="Check the APN in its connection: nmcli connection. Its log says more: journalctl -u NetworkManager.",
+        "connect-failed", f"NetworkManager could not connect the modem: {why}.", hint=usual if hint is None else hint
     )
 
 
 def _too_late(device: Device | None) -> BearerError:
     state = device.state if device else DeviceState.UNKNOWN
-    if state is DeviceState.NEED_AUTH:
-        return _failed("it waits for the PIN or a password, and nobody gives it one")
-    return _failed(f"it was still at {state.word} when the time was up")
+    match state:
+        case DeviceState.NEED_AUTH:
+            return _failed(
+                "it waits for a PIN or a password, and nobody gives it one",
+                "Unlock the SIM: phonecheck modem unlock; or complete the connection: nmcli --ask connection up NAME.",
+            )
+        case DeviceState.PREPARE | DeviceState.CONFIG:
+            doing = "was still connecting"
+        case DeviceState.IP_CONFIG | DeviceState.IP_CHECK | DeviceState.SECONDARIES:
+            doing = "was still configuring the interface"
+        case _:
+            doing = f"had it at {state.word}"
+    return _failed(f"it {doing} when the time was up", "Check signal and coverage, or allow more time with --timeout.")
 
 
 def _seconds(deadline: Deadline) -> float:

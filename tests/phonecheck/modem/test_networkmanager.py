@@ -322,7 +322,9 @@ def test_manager_goes(daemon):
         activate(daemon)
 
 
-@pytest.mark.parametrize(("state", "message"), [(40, "still at prepare"), (60, "PIN")])
+@pytest.mark.parametrize(
+    ("state", "message"), [(40, "still connecting"), (60, "PIN"), (70, "configuring"), (110, "had it at deactivating")]
+)
 def test_time_is_up(daemon, state, message):
     def hang() -> None:
         daemon.come_up()
