@@ -160,22 +160,17 @@ def _reachable(sock: socket.socket, own: Collection[object]) -> bool:
 
 
 def _close(peers: Sequence[_Peer], until: float) -> None:
-    poll = select.poll()
     staying = {peer.sock.fileno(): peer for peer in peers if peer.take_leave(until)}
-    for descriptor, peer in staying.items():
-        poll.register(descriptor, peer.events)
     while staying := {descriptor: peer for descriptor, peer in staying.items() if peer.until > time.monotonic()}:
         flooding = {descriptor: peer for descriptor, peer in staying.items() if peer.floods}
+        poll = select.poll()
+        for descriptor, peer in staying.items():
+            if descriptor not in flooding:
+                poll.register(descriptor, peer.events)
         left = max(0.0, min(peer.until for peer in staying.values()) - time.monotonic())
         for descriptor, _ in poll.poll((min(left, _LOOK_SECONDS) if flooding else left) * 1000):
-            peer = staying[descriptor]
-            if not peer.advance():
-                poll.unregister(descriptor)
+            if not staying[descriptor].advance():
                 del staying[descriptor]
-            elif peer.floods:
-                poll.unregister(descriptor)
-            else:
-                poll.modify(descriptor, peer.events)
         for descriptor, peer in flooding.items():
             if peer.has_just_probed():
                 peer.sock.close()

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 INSIDE = Path(__file__).with_name("inside.py")
+EXCHANGE = Path(__file__).with_name("inside_exchange.py")
 DEVICE = [
     "ip link set lo up",
     "ip link add lan0 type veth peer name r0",
@@ -66,11 +67,11 @@ class Failure:
 class Node:
     """A process in a network namespace, called by name."""
 
-    def __init__(self, prefix: list[str]) -> None:
+    def __init__(self, prefix: list[str], script: Path = INSIDE) -> None:
         self._process = subprocess.Popen(
-            [*prefix, sys.executable, str(INSIDE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*prefix, sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.pid = self._read()["pid"]
+        self.pid = self.hear()["pid"]
 
     def __call__(self, name: str, /, **arguments: Any) -> Any:
         """The result of a call that must not fail."""
@@ -85,17 +86,25 @@ class Node:
         return Failure(**reply)
 
     def _ask(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        self.tell(name, **arguments)
+        return self.hear()
+
+    def tell(self, name: str, /, **arguments: Any) -> None:
+        """Call without waiting for the answer, which hear() returns."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([name, arguments]) + "\n")
         self._process.stdin.flush()
-        return self._read()
 
-    def _read(self) -> dict[str, Any]:
+    def hear(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the process in the namespace ended with {self._process.wait()}")
         return json.loads(line)
+
+    def wait(self) -> None:
+        """Wait for the end of a process that was killed."""
+        self._process.wait()
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -132,9 +141,13 @@ class Lab:
         """A further process on the device."""
         return Node(self._enter())
 
-    def _enter(self) -> list[str]:
+    def exchange(self) -> tuple[Node, Node]:
+        """A process on the device for an exchange, and one beside its peer."""
+        return Node(self._enter(), EXCHANGE), Node(self._enter(self.peer), EXCHANGE)
+
+    def _enter(self, node: Node | None = None) -> list[str]:
         rights = [] if os.geteuid() == 0 else ["-U", "--preserve-credentials"]
-        return ["nsenter", "-t", str(self.device.pid), *rights, "-n"]
+        return ["nsenter", "-t", str((node or self.device).pid), *rights, "-n"]
 
     def close(self) -> None:
         self.peer.close()
