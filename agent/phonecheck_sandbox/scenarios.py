@@ -83,6 +83,8 @@ _LINK = {
         "The session has IPv4 and IPv6, and the radio swallows IPv6.", {"radio_black_hole": "6"}, plan={"ip": "4v6"}
     ),
     "strict-rp-filter": Scenario("The device's reverse path filter is strict.", acts=("rp-filter 1",)),
+    "vpn": Scenario("A VPN has the default route, by rules ahead of main as wg-quick sets them.", acts=("vpn on",)),
+    "vpn-kill-switch": Scenario("The same VPN, and nothing is to go beside it.", acts=("vpn kill-switch",)),
     "networkmanager": Scenario(
         "No session; NetworkManager has a connection for the modem.",
         plan={"manager": "networkmanager", "connect": False},

@@ -203,6 +203,21 @@ def test_without_modemmanager_there_is_nobody_to_ask(start_device: Any) -> None:
         assert_shows(device, {"state": "disabled"})
 
 
+@pytest.mark.parametrize(("name", "left"), [("vpn", True), ("vpn-kill-switch", False)])
+def test_a_vpn_has_the_default_route(start_device: Any, name: str, left: bool) -> None:
+    with start_device("--scenario", name) as device:
+        (route,) = json.loads(device.run("ip", "-json", "route", "get", str(world.PLATFORM)).stdout)
+        assert route["dev"] == "wg0"
+        assert (device.run("ip", "route", "get", "fibmatch", str(world.LAB), "oif", "wwan0").returncode == 0) == left
+
+
+def test_a_hat_is_no_modem_of_modemmanagers(start_device: Any) -> None:
+    with start_device("--scenario", "hat") as device:
+        assert mmcli(device, "-L")["modem-list"] == []
+        (link,) = json.loads(device.run("ip", "-json", "address", "show", "usb0").stdout)
+        assert str(world.SUBSCRIBER.address) in [address["local"] for address in link["addr_info"]]
+
+
 def test_a_running_sandbox_takes_on_what_is_not_fixed_at_its_start(start_device: Any) -> None:
     with start_device() as device:
         device.box.ctl("scenario", "bearer-down")
@@ -219,7 +234,7 @@ def test_a_running_sandbox_takes_on_what_is_not_fixed_at_its_start(start_device:
 
 
 CONDITIONS_ONLY = {name for name, scenario in SCENARIOS.items() if not (scenario.plan or scenario.acts)}
-STARTED_ABOVE = {*PROMISED, "two-modems", "manager-down"}
+STARTED_ABOVE = {*PROMISED, "two-modems", "manager-down", "hat", "vpn", "vpn-kill-switch"}
 
 
 @pytest.mark.parametrize("name", sorted(SCENARIOS.keys() - STARTED_ABOVE - CONDITIONS_ONLY))
