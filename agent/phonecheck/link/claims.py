@@ -44,7 +44,7 @@ def claim(index: int) -> Claim:
         LinkError: bind-refused; more runs than anyone starts use it, or Unix sockets are forbidden here.
     """
     for slot in range(_USERS):
-        sock = _bind(_user(index, slot))
+        sock = _bind(_user(index, slot), socket.SOCK_DGRAM)
         if sock is not None:
             return Claim(index, slot, sock)
     raise LinkError("bind-refused", "Too many processes use the link.", hint="See which: ss -xlp src '@phonecheck*'.")
@@ -64,7 +64,7 @@ def alone(index: int, seconds: float) -> Iterator[None]:
     """
     name = f"\0phonecheck/link/{index}/turn"
     until = time.monotonic() + seconds
-    while (held := _bind(name)) is None:
+    while (held := _bind(name, socket.SOCK_STREAM)) is None:
         left = until - time.monotonic()
         if left <= 0:
             message = f"Another process has been busy with the link for {seconds:.0f} s."
@@ -77,12 +77,13 @@ def alone(index: int, seconds: float) -> Iterator[None]:
 
 
 def _in_use(index: int, *, besides: int | None) -> bool:
-    for slot in range(_USERS):
-        if slot != besides:
-            sock = _bind(_user(index, slot))
-            if sock is None:
-                return True
-            sock.close()
+    # To connect to a datagram socket leaves no trace with it; to bind the name for a look would be seen by others' looks.
+    with _socket(socket.SOCK_DGRAM) as sock:
+        for slot in range(_USERS):
+            if slot != besides:
+                with contextlib.suppress(ConnectionRefusedError):
+                    sock.connect(_user(index, slot))
+                    return True
     return False
 
 
@@ -90,17 +91,13 @@ def _user(index: int, slot: int) -> str:
     return f"\0phonecheck/link/{index}/user/{slot}"
 
 
-def _bind(name: str) -> socket.socket | None:
-    """A socket that listens at the name, or None where another does."""
-    try:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    except OSError as error:
-        hint = "Allow Unix sockets: in a unit, RestrictAddressFamilies= must hold AF_UNIX."
-        message = f"The kernel gives this process no Unix socket: {error.strerror}."
-        raise LinkError("bind-refused", message, hint=hint) from None
+def _bind(name: str, kind: socket.SocketKind) -> socket.socket | None:
+    """A socket of that name, or None where there is one."""
+    sock = _socket(kind)
     try:
         sock.bind(name)
-        sock.listen(_USERS)
+        if kind is socket.SOCK_STREAM:
+            sock.listen(_USERS)
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
@@ -109,9 +106,18 @@ def _bind(name: str) -> socket.socket | None:
     return sock
 
 
+def _socket(kind: socket.SocketKind) -> socket.socket:
+    try:
+        return socket.socket(socket.AF_UNIX, kind)
+    except OSError as error:
+        hint = "Allow Unix sockets: in a unit, RestrictAddressFamilies= must hold AF_UNIX."
+        message = f"The kernel gives this process no Unix socket: {error.strerror}."
+        raise LinkError("bind-refused", message, hint=hint) from None
+
+
 def _wait_for_end(name: str, seconds: float) -> None:
     """Wait until the socket at the name is closed. A connection that nobody accepts hears of it (ECONNRESET)."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, contextlib.suppress(OSError):
+    with _socket(socket.SOCK_STREAM) as sock, contextlib.suppress(OSError):
         sock.settimeout(seconds)
         sock.connect(name)
         sock.recv(1)

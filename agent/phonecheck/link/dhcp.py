@@ -21,10 +21,8 @@ from typing import IO, cast
 
 from phonecheck.deadline import Deadline
 from phonecheck.errors import BearerError, LinkError
-from phonecheck.link import netlink, path
-from phonecheck.link.routes import has_capability
+from phonecheck.link import capability, netlink, path
 
-_NET_RAW = 13  # linux/capability.h
 _LARGEST = 64 * 1024
 # udhcpc gives the event as an argument and the facts as ip, subnet, router …; dhclient gives both as variables. Only
 # what the client itself has formatted as addresses and numbers is printed, never a text of the server.
@@ -67,7 +65,7 @@ def lease(interface: str, deadline: Deadline) -> Lease:
     device = netlink.device(interface)
     if device is None or not device.up:
         raise path.gone(interface, "is down" if device else "went away")
-    if not has_capability(_NET_RAW):
+    if not capability.holds(capability.NET_RAW):
         raise LinkError(
             "bind-refused",
             f"{interface} has no address, and asking for a lease takes CAP_NET_RAW.",

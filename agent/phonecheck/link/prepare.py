@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from dataclasses import dataclass
 
 from phonecheck.deadline import Deadline
-from phonecheck.errors import ExitStatus, LinkError
-from phonecheck.link import claims, netlink, path, routes
+from phonecheck.errors import AgentError, ExitStatus, LinkError
+from phonecheck.link import capability, claims, netlink, path, routes
 from phonecheck.link.dhcp import lease
 from phonecheck.link.routes import Configured
 from phonecheck.link.rtmessage import Device
@@ -17,7 +18,9 @@ from phonecheck.model import Link
 _TURN_SECONDS = 10.0
 _LEASE_SECONDS = 8.0
 _CARRIER_SECONDS = 2.0
-_MENDABLE = ("no-route", "reply-filtered")
+_log = logging.getLogger(__name__)
+# The last is that no DNS servers are known, which a lease mends.
+_MENDABLE = ("no-route", "reply-filtered", "bad-setting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,8 @@ def prepare(link: Link, *, family: str, change: bool, deadline: Deadline, dhcp: 
     device = netlink.device(link.interface)
     if device is None:
         raise path.gone(link.interface, "does not exist")
-    if change and routes.permitted():
-        routes.cleanup()
+    if change and capability.holds(capability.NET_ADMIN):
+        _clean()
     configured: Configured | None = None
     try:
         with claims.alone(device.index, min(left, _TURN_SECONDS)):
@@ -60,11 +63,11 @@ def prepare(link: Link, *, family: str, change: bool, deadline: Deadline, dhcp: 
             wanted = _wanted(link, device, family)
             try:
                 return Prepared(_usable(wanted), configured)
-            except LinkError as obstacle:
-                leased = dhcp and family != "6" and not wanted.addresses
-                if not change or obstacle.code not in _MENDABLE or not (wanted.addresses or leased):
+            except AgentError as obstacle:
+                leased = dhcp and family != "6" and _needs_lease(wanted, configured)
+                if not change or obstacle.code not in _MENDABLE or not (leased or (wanted.addresses and wanted.dns)):
                     raise
-                if not routes.permitted():
+                if not capability.holds(capability.NET_ADMIN):
                     raise _without_capability(obstacle, wanted) from None
             configured = configured or Configured(device)
             if leased:
@@ -78,6 +81,15 @@ def prepare(link: Link, *, family: str, change: bool, deadline: Deadline, dhcp: 
         raise
 
 
+def _clean() -> None:
+    """Remove what is left of earlier runs. What cannot be removed may be in nobody's way."""
+    try:
+        for words in routes.cleanup():
+            _log.info("removed what an earlier run left behind: %s", words)
+    except LinkError as error:
+        _log.warning("%s", error.message)
+
+
 def _usable(link: Link) -> Link:
     """The link with those of its addresses and servers that the exchange can use.
 
@@ -85,9 +97,9 @@ def _usable(link: Link) -> Link:
         LinkError: interface-gone, no-route, wrong-path, reply-filtered.
         ConfigError: bad-setting.
     """
-    usable = path.usable(link)
-    if not link.dns:
+    if link.addresses and not link.dns:
         raise path.no_servers(link.interface)
+    usable = path.usable(link)
     return dataclasses.replace(usable, dns=path.reachable(usable, link.dns))
 
 
@@ -98,7 +110,6 @@ def _wanted(link: Link, device: Device, family: str) -> Link:
 
     Raises:
         LinkError: no-route.
-        ConfigError: bad-setting.
     """
     own = (a.interface for a in netlink.addresses() if a.device == device.index)
     addresses = link.addresses or tuple(a for a in own if not a.ip.is_link_local)
@@ -108,16 +119,19 @@ def _wanted(link: Link, device: Device, family: str) -> Link:
     if not addresses:
         hint = "Ask for a bearer of that IP type (APN, ip-type), or correct link.family."
         raise LinkError("no-route", f"{link.interface} has no IPv{family} address.", hint=hint)
-    if not link.dns:
-        raise path.no_servers(link.interface)
     dns = tuple(server for server in link.dns if any(server.version == a.version for a in addresses))
-    if not dns:
+    if link.dns and not dns:
         versions = " and ".join(sorted({f"IPv{a.version}" for a in addresses}))
         message = f"{link.interface} is to be used with {versions}, and none of its DNS servers is."
         raise LinkError("no-route", message, hint=f"Name {versions} servers with --dns ADDRESS or link.dns.")
     via = (r.gateway for r in netlink.default_routes(device.index) if r.gateway is not None)
     gateways = link.gateways or tuple(dict.fromkeys(via))
     return dataclasses.replace(link, addresses=addresses, gateways=gateways, dns=dns)
+
+
+def _needs_lease(link: Link, configured: Configured | None) -> bool:
+    """Whether nobody gave the link an address; or a run did by a lease, of whose servers only that run knows."""
+    return not link.addresses or (configured is not None and not link.dns)
 
 
 def _leased(link: Link, device: Device, deadline: Deadline) -> Link:
@@ -142,7 +156,7 @@ def _await_carrier(interface: str, deadline: Deadline) -> None:
         time.sleep(0.02)
 
 
-def _without_capability(obstacle: LinkError, link: Link) -> LinkError:
+def _without_capability(obstacle: AgentError, link: Link) -> LinkError:
     """The obstacle, with what mends it: rights, or the very commands."""
     rights = "Run it as root or with CAP_NET_ADMIN, and it is set up for the time of the exchange"
     typed = "; ".join(routes.commands(link)) if link.addresses else ""

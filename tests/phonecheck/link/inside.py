@@ -23,7 +23,7 @@ from typing import Any
 
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError
-from phonecheck.link import bind, netlink, path, routes
+from phonecheck.link import bind, claims, netlink, path, routes
 from phonecheck.link.dhcp import lease
 from phonecheck.link.prepare import Prepared, prepare
 from phonecheck.link.resolve import Resolver
@@ -32,6 +32,7 @@ from phonecheck.model import Link
 DNS = "203.0.113.1"
 CALLS: dict[str, Callable[..., Any]] = {}
 PREPARED: list[Prepared] = []
+HELD = contextlib.ExitStack()
 
 
 def call(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -146,6 +147,24 @@ def make_ready(
         "configured": done.configured is not None,
         "pyroute2": "pyroute2" in sys.modules,
     }
+
+
+@call
+def rounds(count: int, peer: str, **link: Any) -> int:
+    """Make ready, connect and take back, so often; how often it connected."""
+    done = 0
+    for _ in range(count):
+        sources = [str(a.ip) for a in make_ready(**link)["addresses"]]
+        done += connect(peer, sources=sources)["seen"] in sources
+        take_back()
+        PREPARED.clear()
+    return done
+
+
+@call
+def hold(index: int) -> None:
+    """Take the turn at a link and keep it."""
+    HELD.enter_context(claims.alone(index, 1.0))
 
 
 @call
