@@ -35,6 +35,8 @@ class ModemBus:
     def __init__(self, address: str | None = None) -> None:
         self._address = address
         self._line: _Line | None = None
+        self._opening = threading.Lock()
+        self._listeners: tuple[Callable[[], None], ...] = ()
 
     def managed_objects(self, timeout: float) -> dict[str, Any]:
         """``{path: {interface: {property: value}}}`` of all modems, in one round trip; timeout in seconds.
@@ -139,7 +141,7 @@ class ModemBus:
         Watch first and read afterwards: a change between a reading and a later subscription would never be heard of.
         The call comes from a thread of the bus's own, says nothing of what changed, and may come often; the answer to it
         is to read again. Signals of one bus are in order with the replies to its calls. When the bus goes there is one
-        last call, and the watch has ended.
+        more call, and with the next reading that finds it back the watch goes on.
 
         Returns:
             What ends it; a call that is under way may still come to its end.
@@ -147,36 +149,55 @@ class ModemBus:
         Raises:
             ModemError: modem-manager-unavailable, the bus cannot be reached.
         """
-        return self._open(timeout).listen(changed)
+
+        def once() -> None:  # a name of this watch's own, for one callable may be given twice
+            changed()
+
+        def end() -> None:
+            self._listeners = tuple(listener for listener in self._listeners if listener is not once)
+
+        self._open(timeout).listen()
+        self._listeners += (once,)
+        return end
 
     def close(self) -> None:
         """End the watches, wait for their thread, and leave the bus."""
+        self._listeners = ()
         if self._line is not None:
             self._line.close()
         self._line = None
 
+    def _heard(self) -> None:
+        for listener in self._listeners:
+            listener()
+
     def _open(self, timeout: float) -> _Line:
         _, glib = _gi()
-        if self._line is None or self._line.connection.is_closed():
-            self.close()
+        with self._opening:
+            if self._line is not None and not self._line.connection.is_closed():
+                return self._line
+            if self._line is not None:
+                self._line.quit()
             try:
-                self._line = Aside(lambda: _Line(self._address), "dbus").result(timeout)
+                self._line = Aside(lambda: _Line(self._address, self._heard), "dbus").result(timeout)
             except TimeoutError:
                 raise faults.no_bus(f"it did not answer in {timeout:.3g} s") from None
             except glib.Error as error:
                 raise faults.no_bus(error.message) from None
-        return self._line
+            if self._listeners:
+                self._line.listen()
+            return self._line
 
 
 class _Line:
     """One connection, and the thread with a GLib main loop that carries its signals once somebody listens."""
 
-    def __init__(self, address: str | None) -> None:
+    def __init__(self, address: str | None, heard: Callable[[], None]) -> None:
         import pydbus
 
         gio, self._glib = _gi()
         self._context = self._glib.MainContext.new()
-        self._listeners: tuple[Callable[[], None], ...] = ()
+        self._tell = heard
         self._thread: threading.Thread | None = None
         # The signal "closed" is sent to the context in which the connection was made (GDBusConnection, "Threads").
         self._context.push_thread_default()
@@ -187,20 +208,9 @@ class _Line:
             self._context.pop_thread_default()
         self.connection = bus.con
 
-    def listen(self, changed: Callable[[], None]) -> Callable[[], None]:
-        def once() -> None:  # a name of this watch's own, for one callable may be given twice
-            changed()
-
-        self._listeners += (once,)
-        if self._thread is None:
-            self._start()
-
-        def end() -> None:
-            self._listeners = tuple(listener for listener in self._listeners if listener is not once)
-
-        return end
-
-    def _start(self) -> None:
+    def listen(self) -> None:
+        if self._thread is not None:
+            return
         self._loop = self._glib.MainLoop.new(self._context, False)
         self._running = threading.Event()
         self._thread = threading.Thread(target=self._run, name="phonecheck-signals", daemon=True)
@@ -237,16 +247,17 @@ class _Line:
         self._context.pop_thread_default()
 
     def _heard(self, *_: object) -> None:
-        for listener in self._listeners:
-            listener()
+        self._tell()
+
+    def quit(self) -> None:
+        if self._thread is not None:
+            self._loop.quit()
 
     def close(self) -> None:
-        self._listeners = ()
-        if self._thread is not None:
-            # Joined, for a loop that still ran at the interpreter's exit was seen to hang it.
-            self._loop.quit()
-            if threading.current_thread() is not self._thread:
-                self._thread.join()
+        self.quit()
+        # Joined, for a loop that still ran at the interpreter's exit was seen to hang it.
+        if self._thread is not None and threading.current_thread() is not self._thread:
+            self._thread.join()
         if not self.connection.is_closed():
             with contextlib.suppress(self._glib.Error):  # lost in this very moment: closed all the same
                 self.connection.close_sync(None)

@@ -7,7 +7,6 @@ import dataclasses
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Protocol, TypeVar
 
 from phonecheck.aside import Aside
@@ -233,7 +232,7 @@ class _Climb:
             self._changed.wait()  # not for ever, for the act keeps to the deadline
             self._changed.clear()
             if not answer.done() and not self._deadline.expired and (gone := self._gone(modem)):
-                with contextlib.suppress(FutureTimeout):
+                with contextlib.suppress(TimeoutError):
                     return answer.result(_LAST_WORD)
                 raise gone
         return answer.result()

@@ -328,12 +328,39 @@ def test_of_several_watches_one_may_end(peer, modem_bus):
 
 
 @pytest.mark.dbus
-def test_a_watch_is_told_that_the_bus_goes_and_a_new_one_hears_of_its_return(bus, peer, modem_bus):
-    gone, back = threading.Event(), threading.Event()
-    modem_bus.watch(gone.set, 5)
+def test_a_watch_is_told_that_the_bus_goes_and_goes_on_when_it_is_back(bus, peer, modem_bus):
+    changed = threading.Event()
+    modem_bus.watch(changed.set, 5)
     bus.stop()
-    assert gone.wait(5)
+    assert changed.wait(5)
+    failure(modem_bus)
     bus.start()
-    modem_bus.watch(back.set, 5)
+    assert modem_bus.owner(names.SERVICE, 5) == ""
+    changed.clear()
     peer({})
-    assert back.wait(5)
+    assert changed.wait(5)
+
+
+@pytest.mark.dbus
+def test_a_watch_that_reads_in_its_call_outlives_the_bus(bus, peer, modem_bus):
+    """The thread that carries the signals is the one that finds the bus gone and opens it anew."""
+    heard = []
+    enough = threading.Event()
+
+    def changed() -> None:
+        try:
+            heard.append(modem_bus.owner(names.SERVICE, 5))
+        except ModemError as error:
+            heard.append(error.code)
+        enough.set()
+
+    modem_bus.watch(changed, 5)
+    bus.stop()
+    assert enough.wait(5)
+    assert heard == ["modem-manager-unavailable"]
+    bus.start()
+    modem_bus.owner(names.SERVICE, 5)
+    enough.clear()
+    peer({})
+    assert enough.wait(5)
+    assert heard[-1].startswith(":")
