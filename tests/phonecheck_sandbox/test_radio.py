@@ -1,16 +1,30 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.radio import IDLE_AFTER, LONGEST_BACKLOG, MOST_IN_FLIGHT, Air
 
+IPV4, IPV6 = bytes([0x45]) + bytes(19), bytes([0x60]) + bytes(39)
 
-def air(seed: int = 1, **conditions: float | bool) -> Air:
-    return Air(Conditions(**conditions), Random(seed))  # type: ignore[arg-type]
+
+def air(seed: int = 1, *, ethernet: bool = False, **conditions: float | bool | str) -> Air:
+    return Air(Conditions(**conditions), Random(seed), ethernet=ethernet)  # type: ignore[arg-type]
+
+
+def frame(kind: int, packet: bytes) -> bytes:
+    return bytes(12) + kind.to_bytes(2) + packet
+
+
+ARP = frame(0x0806, bytes(28))
+SOLICITATION, ECHO = (
+    frame(0x86DD, bytes([0x60, 0, 0, 0, 0, 24, 58, 255]) + bytes(32) + bytes([kind])) for kind in (135, 128)
+)
 
 
 def sent_up(through: Air, packets: list[tuple[float, bytes]]) -> None:
@@ -89,6 +103,31 @@ def test_a_dead_radio_swallows_everything_and_a_change_acts_at_once():
     conditions.radio_dead = False
     radio.send(b"b", 0.0, up=True)
     assert list(radio.arrived(0.0, up=True)) == [b"b"]
+
+
+@pytest.mark.parametrize(("hole", "passes"), [("", [IPV4, IPV6]), ("4", [IPV6]), ("6", [IPV4])])
+def test_a_black_hole_swallows_its_family_alone(hole: str, passes: list[bytes]):
+    raw, framed = air(radio_black_hole=hole), air(radio_black_hole=hole, ethernet=True)
+    for packet, kind in ((IPV4, 0x0800), (IPV6, 0x86DD)):
+        raw.send(packet, 0.0, up=True)
+        framed.send(frame(kind, packet), 0.0, up=False)
+    assert list(raw.arrived(0.0, up=True)) == passes
+    assert [one[14:] for one in framed.arrived(0.0, up=False)] == passes
+
+
+@pytest.mark.parametrize("conditions", [{"radio_dead": True}, {"radio_loss": 100.0}, {"radio_black_hole": "6"}])
+def test_a_modem_answers_for_its_neighbours_whatever_the_radio_is_in(conditions: dict[str, Any]):
+    radio = air(ethernet=True, radio_rtt=100.0, **conditions)
+    sent_up(radio, [(0.0, ARP), (0.0, SOLICITATION), (0.0, ECHO)])
+    assert list(radio.arrived(0.0, up=True)) == [ARP, SOLICITATION]
+    assert radio.next_arrival() is None
+
+
+@given(st.binary(max_size=60), st.booleans())
+def test_what_is_no_packet_is_relayed_too(data: bytes, ethernet: bool):
+    radio = air(ethernet=ethernet)
+    radio.send(data, 0.0, up=True)
+    assert list(radio.arrived(0.0, up=True)) == [data]
 
 
 def test_loss_is_a_percentage():

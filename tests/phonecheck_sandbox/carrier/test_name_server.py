@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import dns.asyncquery
 import dns.flags
@@ -21,10 +21,12 @@ ADDRESS = IPv4Address("198.51.100.10")
 ZONE = Zone(
     names={"node.platform.example": ADDRESS, "lab.mno.example": IPv4Address("10.65.0.20")},
     aliases={"api.platform.example": "edge.platform.example", "edge.platform.example": "node.platform.example"},
-    clients=(IPv4Network("10.64.0.0/24"),),
+    names6={"lab.mno.example": IPv6Address("2001:db8:65::20")},
+    clients=(IPv4Network("10.64.0.0/24"), IPv6Network("2001:db8:64::/48")),
     rebound={"rebind-loopback": ("lab.mno.example", IPv4Address("127.0.0.1"))},
 )
 CLIENT = "10.64.0.2"
+NAT64 = IPv6Network("2001:db8:46::/96")
 
 
 def query(name: str, kind: str = "A", *, edns: bool = True) -> dns.message.Message:
@@ -40,9 +42,10 @@ def ask(
     tcp: bool = False,
     edns: bool = True,
     first: bool = True,
+    dns64: IPv6Network | None = None,
 ) -> list[dns.message.Message]:
     """The answers, those to other questions included."""
-    server = NameServer(ZONE, Conditions(dns_fault=fault), first=first)
+    server = NameServer(ZONE, Conditions(dns_fault=fault), first=first, dns64=dns64)
     return [dns.message.from_wire(w) for w in server.answers(query(name, kind, edns=edns).to_wire(), client, tcp=tcp)]
 
 
@@ -63,7 +66,7 @@ def test_aliases_are_followed_to_the_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("lab.mno.example", "AAAA"), ("lab.mno.example", "HTTPS"), ("api.platform.example", "AAAA")]
+    ("name", "kind"), [("node.platform.example", "AAAA"), ("lab.mno.example", "HTTPS"), ("api.platform.example", "AAAA")]
 )
 def test_what_a_name_does_not_have_is_an_empty_answer_with_soa(name: str, kind: str) -> None:
     (answer,) = ask(name, kind)
@@ -164,3 +167,44 @@ def test_it_answers_over_udp_and_tcp() -> None:
             await asyncio.sleep(0.01)
 
     asyncio.run(story())
+
+
+def test_a_name_has_its_ipv6_address_for_clients_of_either_family() -> None:
+    for client in (CLIENT, "2001:db8:64:1::2"):
+        (answer,) = ask("lab.mno.example", "AAAA", client=client)
+        assert addresses(answer) == ["2001:db8:65::20"]
+    (refused,) = ask("lab.mno.example", "AAAA", client="2001:db8:8::20")
+    assert refused.rcode() == dns.rcode.REFUSED
+
+
+def test_a_dns64_makes_up_what_is_missing_and_only_that() -> None:
+    (made,) = ask("api.platform.example", "AAAA", dns64=NAT64)
+    assert addresses(made)[-1] == "2001:db8:46::c633:640a"
+    (known,) = ask("lab.mno.example", "AAAA", dns64=NAT64)
+    assert addresses(known) == ["2001:db8:65::20"]
+    (without,) = ask("api.platform.example", "AAAA")
+    assert (without.rcode(), addresses(without)[-1]) == (dns.rcode.NOERROR, "node.platform.example.")
+    (nowhere,) = ask("nowhere.example", "AAAA", dns64=NAT64)
+    assert nowhere.rcode() == dns.rcode.NXDOMAIN
+
+
+def test_the_prefix_of_a_dns64_can_be_found_out() -> None:
+    (v4,) = ask("ipv4only.arpa")
+    assert sorted(addresses(v4)) == ["192.0.0.170", "192.0.0.171"]
+    (v6,) = ask("ipv4only.arpa", "AAAA", dns64=NAT64)
+    assert sorted(addresses(v6)) == ["2001:db8:46::c000:aa", "2001:db8:46::c000:ab"]
+    (plain,) = ask("ipv4only.arpa", "AAAA")
+    assert (plain.rcode(), addresses(plain)) == (dns.rcode.NOERROR, [])
+
+
+def test_a_rebound_name_is_rebound_in_both_families() -> None:
+    (plain,) = ask("lab.mno.example", "AAAA", "rebind-loopback")
+    assert addresses(plain) == []
+    (hidden,) = ask("lab.mno.example", "AAAA", "rebind-loopback", dns64=NAT64)
+    assert addresses(hidden) == ["2001:db8:46::7f00:1"]
+
+
+def test_lies_are_of_the_family_that_was_asked_for() -> None:
+    wrong_id, _, true = ask("lab.mno.example", "AAAA", "spoofed")
+    assert addresses(wrong_id) == ["2001:db8:66::66"]
+    assert addresses(true) == ["2001:db8:65::20"]
