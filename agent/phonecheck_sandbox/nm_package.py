@@ -43,10 +43,10 @@ def cache(env: Mapping[str, str] = os.environ) -> Path:
 
 def find(installed: Path = Path(PATH), unpacked: Path | None = None) -> Program | None:
     """The NetworkManager that there is, None where there is none."""
-    if os.access(installed, os.X_OK):
+    if _runs(installed):
         return Program(None)
     tree = cache() if unpacked is None else unpacked
-    return Program(tree) if os.access(tree / PATH.lstrip("/"), os.X_OK) else None
+    return Program(tree) if _runs(tree / PATH.lstrip("/")) else None
 
 
 def unpack(directory: Path) -> None:
@@ -68,10 +68,14 @@ def unpack(directory: Path) -> None:
             _run(["dpkg-deb", "--extract", str(deb), str(tree)], debs)
         if (tree / "lib").is_dir():  # Debian 12 has libraries there; the machine's own /lib is in /usr
             shutil.copytree(tree / "lib", tree / "usr" / "lib", symlinks=True, dirs_exist_ok=True)
-        if not os.access(tree / PATH.lstrip("/"), os.X_OK):
+        if not _runs(tree / PATH.lstrip("/")):
             raise SandboxError(f"{_PACKAGE} has no {PATH}.", hint="The sandbox uses its stand-in without it.")
         shutil.rmtree(directory, ignore_errors=True)
         tree.rename(directory)
+
+
+def _runs(program: Path) -> bool:
+    return program.is_file() and os.access(program, os.X_OK)
 
 
 def _run(argv: Sequence[str], directory: Path) -> str:

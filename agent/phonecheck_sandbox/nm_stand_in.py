@@ -98,6 +98,8 @@ class Gsm:
     state: int = _UNMANAGED
     active: str = ""
     interface: str = ""
+    mtu: int = 0
+    """Of the interface before it was configured."""
     work: asyncio.Task[None] | None = None
 
 
@@ -256,7 +258,7 @@ class StandIn:
         gsm = self._gsm.pop(modem)
         if gsm.work:
             gsm.work.cancel()
-        await asyncio.to_thread(_bare, gsm.interface)
+        await asyncio.to_thread(_bare, gsm.interface, gsm.mtu)
         self._end(gsm)
         self._state(gsm, _UNMANAGED, _REMOVED)
         self._objects.signal(ROOT, NAME, "DeviceRemoved", "o", gsm.path)
@@ -287,6 +289,7 @@ class StandIn:
             (bearer,) = await self._ask(path, _PROPERTIES, "GetAll", "s", _BEARER)
             gsm.interface = bearer["Interface"][1]
             configurations = [bearer[name][1] for name in ("Ip4Config", "Ip6Config")]
+            gsm.mtu = await asyncio.to_thread(_mtu, gsm.interface)
             await asyncio.to_thread(_configure, gsm.interface, configurations, gsm.metric)
         except (DBusErrorResponse, OSError, KeyError, IndexError) as error:
             print(f"activation failed: {error!r}", file=sys.stderr, flush=True)
@@ -304,7 +307,7 @@ class StandIn:
     async def _fail(self, gsm: Gsm, reason: int) -> None:
         self._state(gsm, _FAILED, reason)
         self._end(gsm)
-        await asyncio.to_thread(_bare, gsm.interface)
+        await asyncio.to_thread(_bare, gsm.interface, gsm.mtu)
         self._clear(gsm)
         self._state(gsm, _DISCONNECTED, _NO_REASON)
 
@@ -315,7 +318,7 @@ class StandIn:
         self._active(gsm.active, _ENDING, _NO_REASON)
         with suppress(DBusErrorResponse):
             await self._ask(gsm.modem, f"{_MODEM}.Simple", "Disconnect", "o", _NOTHING)
-        await asyncio.to_thread(_bare, gsm.interface)
+        await asyncio.to_thread(_bare, gsm.interface, gsm.mtu)
         self._clear(gsm)
         self._state(gsm, _DISCONNECTED, reason)
         self._end(gsm)
@@ -370,11 +373,17 @@ def _configure(interface: str, configurations: list[dict[str, tuple[str, Any]]],
             ip.route("replace", dst=everywhere, gateway=values["gateway"], oif=index, priority=metric)
 
 
-def _bare(interface: str) -> None:
+def _mtu(interface: str) -> int:
+    with _netlink() as ip:
+        mtu: int = ip.get_links(ip.link_lookup(ifname=interface)[0])[0].get_attr("IFLA_MTU")
+        return mtu
+
+
+def _bare(interface: str, mtu: int) -> None:
     with suppress(OSError), _netlink() as ip:  # it may go in this very moment
         for index in ip.link_lookup(ifname=interface) if interface else ():
             ip.flush_addr(index=index)
-            ip.link("set", index=index, state="down")
+            ip.link("set", index=index, state="down", mtu=mtu)
 
 
 @contextmanager
