@@ -43,6 +43,7 @@ CAPTURED: dict[str, dict[str, dict[str, Any]]] = {
             "Imei": "867223029999992",
             "OperatorCode": "00101",
             "OperatorName": "Testnet LTE",
+            "PacketServiceState": 2,
             "RegistrationState": 1,
         },
     },

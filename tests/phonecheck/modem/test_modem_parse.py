@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonecheck.model import FailedReason, IpMethod, Lock, Modem, ModemState, Registration
+from phonecheck.model import FailedReason, IpMethod, Lock, Modem, ModemState, PacketService, Registration
 from phonecheck.modem import names, parse
 
 MODEM, SIM, BEARER = f"{names.ROOT}/Modem/0", f"{names.ROOT}/SIM/0", f"{names.ROOT}/Bearer/0"
@@ -31,6 +31,7 @@ def test_reads_a_connected_modem(objects):
     assert modem.signal == 67
     assert modem.technologies == ("lte",)
     assert modem.registration is Registration.HOME
+    assert modem.packet_service is PacketService.ATTACHED
     assert (modem.operator_code, modem.operator_name) == ("00101", "Testnet LTE")
     assert [number.digits for number in modem.own_numbers] == ["447700900123"]
 
