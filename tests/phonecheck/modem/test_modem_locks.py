@@ -17,7 +17,10 @@ def test_four_to_eight_digits_are_a_pin(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "123", "123456789", "12a4", "12 34", "+1234", "１２３４", "٣٤٥٦", "1234\n5678", "'1234'", "-1234", "1234\x00"],
+    [
+        *("", "123", "123456789", "12a4", "12 34", "+1234", "-1234", "'1234'", "1234\n5678", "1234\x00"),
+        *("\uff11\uff12\uff13\uff14", "\u0663\u0664\u0665\u0666"),  # digits, in other scripts
+    ],
 )
 def test_anything_else_is_none_and_is_not_repeated(text):
     with pytest.raises(ConfigError) as caught:

@@ -160,18 +160,18 @@ def test_a_network_that_does_not_answer_is_a_connect_that_failed():
     assert "in 2 s" in caught.value.message
 
 
-@pytest.mark.parametrize("act", ["enable", "connect", "unlock"])
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda manager: manager.enable(MODEM, Deadline(0)),
+        lambda manager: manager.connect(MODEM, {}, Deadline(0)),
+        lambda manager: manager.send_pin(SIM, Secret("1234"), Deadline(0)),
+    ],
+)
 def test_nothing_is_done_when_no_time_is_left(act):
     daemon = FakeModemManager()
-    manager = ModemManager(daemon)
     with pytest.raises(DeadlineExceeded) as caught:
-        match act:
-            case "enable":
-                manager.enable(MODEM, Deadline(0))
-            case "connect":
-                manager.connect(MODEM, {}, Deadline(0))
-            case "unlock":
-                manager.send_pin(SIM, Secret("1234"), Deadline(0))
+        act(ModemManager(daemon))
     assert caught.value.exit_status is ExitStatus.MODEM
     assert daemon.asked == []
 

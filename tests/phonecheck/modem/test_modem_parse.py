@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phonecheck.errors import AgentError
 from phonecheck.model import FailedReason, IpMethod, Lock, Modem, ModemState, PacketService, Registration
 from phonecheck.modem import names, parse
+from phonecheck.modem.ready import Done, Wishes, link_of, next_step
 
 MODEM, SIM, BEARER = f"{names.ROOT}/Modem/0", f"{names.ROOT}/SIM/0", f"{names.ROOT}/Bearer/0"
 
@@ -310,6 +313,10 @@ def test_hostile_properties_make_a_modem_and_no_exception(objects):
     (modem,) = parse.modems(objects)
     list(parse.parts(objects))
     assert repr(modem).isprintable()
+    with contextlib.suppress(AgentError):
+        next_step(modem, Wishes(connect=True, wait=True, has_pin=True), Done())
+    with contextlib.suppress(AgentError):
+        link_of(modem)
 
 
 @given(values)
