@@ -50,7 +50,7 @@ VERBS: dict[str, Verb] = {
     "state": Verb("", "Show conditions, modems and where the logs are."),
     "wait-ready": Verb("", "Answer once everything runs."),
     "set": Verb("KEY=VALUE...", "Change conditions, see phonecheck_sandbox/conditions.py.", 1, 100),
-    "scenario": Verb("NAME", "Make the conditions those of a named scenario.", 1, 1),
+    "scenario": Verb("NAME", "Take on a named scenario, unless it needs another sandbox.", 1, 1),
     "reset": Verb("", "Make all conditions ordinary."),
     "unplug": Verb("[N]", "Pull the modem: wwanN is gone.", modem=True),
     "plug": Verb("[N]", "Plug it in again; ModemManager takes some seconds.", modem=True),
