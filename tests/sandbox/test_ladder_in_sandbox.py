@@ -1,0 +1,151 @@
+"""The modem's ladder against the real ModemManager, where no command of the agent's shows it: killed, pulled, watched."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+# Makes the modem ready and dies at once, or so many seconds after its Connect was sent; says what it had brought up.
+KILLED = """
+import os, sys, threading, time
+from phonecheck.deadline import Deadline
+from phonecheck.modem.brought import BroughtUp
+from phonecheck.modem.climb import make_ready
+from phonecheck.modem.manager import ModemManager
+from phonecheck.modem.ready import Wishes
+
+brought = BroughtUp()
+def climb():
+    make_ready(ModemManager(), None, Wishes(connect=True, apn="internet"), None, Deadline(20), brought=brought,
+        near=lambda: None, say=lambda words: None, network_manager=None)
+threading.Thread(target=climb, daemon=True).start()
+while not brought.connecting:
+    time.sleep(0.0001)
+time.sleep(float(sys.argv[1]))
+print(brought.to_json(), flush=True)
+os._exit(9)
+"""
+TAKE_DOWN = """
+import sys
+from phonecheck.modem.brought import BroughtUp, take_down
+from phonecheck.modem.bus import ModemBus
+
+bus = ModemBus()
+take_down(bus, BroughtUp.from_json(sys.argv[1]), 5)
+bus.close()
+"""
+MODEM = """
+import json
+from phonecheck.deadline import Deadline
+from phonecheck.modem.manager import ModemManager
+
+with ModemManager() as manager:
+    (modem,) = manager.modems(Deadline(5))
+print(json.dumps([modem.state.word, len(modem.bearers)]))
+"""
+# Makes the modem ready, with all the time in the world; says the error that ends it.
+CLIMB = """
+from phonecheck.deadline import Deadline
+from phonecheck.errors import AgentError
+from phonecheck.modem.brought import BroughtUp
+from phonecheck.modem.climb import make_ready
+from phonecheck.modem.manager import ModemManager
+from phonecheck.modem.ready import Wishes
+
+try:
+    make_ready(ModemManager(), None, Wishes(connect=True, apn="internet"), None, Deadline(50), brought=BroughtUp(),
+        near=lambda: None, say=lambda words: None, network_manager=None)
+except AgentError as error:
+    print(error.code)
+"""
+WATCH = """
+import sys, threading
+from pathlib import Path
+from phonecheck.deadline import Deadline
+from phonecheck.modem.bus import ModemBus
+from phonecheck.modem.manager import ModemManager
+from phonecheck.modem.ready import bearer_of
+from phonecheck.modem.watching import BearerWatch
+
+bus, lost, told = ModemBus(), threading.Event(), []
+modem = ModemManager(bus).find(None, Deadline(5))
+watch = BearerWatch(bus, modem.path, bearer_of(modem).path, lambda error: (told.append(error), lost.set()))
+Path(sys.argv[1]).touch()
+lost.wait(20)
+watch.close()
+bus.close()
+print(*(f"{error.code}: {error.message}" for error in told))
+"""
+
+
+@pytest.fixture(scope="module")
+def device(start_device: Any) -> Iterator[Any]:
+    with start_device("--no-connect") as made:
+        yield made
+
+
+def state(device: Any) -> list[Any]:
+    found: list[Any] = json.loads(device.run(sys.executable, "-c", MODEM).stdout)
+    return found
+
+
+@pytest.mark.parametrize("activation", ["normal", "hang"])
+@pytest.mark.parametrize("seconds", [0, 0.001, 0.3])
+def test_what_a_killed_run_brought_up_another_process_takes_down(device: Any, activation: str, seconds: float) -> None:
+    before = state(device)
+    device.box.ctl("activation", activation)
+    killed = device.run(sys.executable, "-c", KILLED, seconds)
+    device.box.ctl("activation", "normal")
+    assert killed.returncode == 9, killed.stderr
+    down = device.run(sys.executable, "-c", TAKE_DOWN, killed.stdout)
+    assert down.returncode == 0, down.stderr
+    assert state(device) == before == ["disabled", 0]
+
+
+def when_there(file: Any, act: Any) -> threading.Thread:
+    """Act as soon as a file is there; to be joined."""
+    over = threading.Event()
+
+    def wait() -> None:
+        for _ in range(2000):
+            if file.exists():
+                act()
+                return
+            over.wait(0.01)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (["drop-bearer"], "was disconnected"),
+        (["disconnect"], "was disconnected"),
+        (["manager-kill"], "ModemManager stopped"),
+        (["unplug"], "modem is gone"),
+    ],
+)
+def test_a_bearer_that_goes_is_told_at_its_signal(start_device: Any, tmp_path: Any, act: list[str], words: str) -> None:
+    with start_device() as device:
+        actor = when_there(tmp_path / "watching", lambda: device.box.ctl(*act))
+        told = device.run(sys.executable, "-c", WATCH, tmp_path / "watching")
+        actor.join()
+    assert told.stdout.startswith("interface-gone: "), told.stderr
+    assert words in told.stdout
+
+
+def test_a_modem_that_is_pulled_while_it_connects_ends_the_request(device: Any) -> None:
+    """ModemManager leaves such a Connect without an answer; the test would take the deadline's 50 s then."""
+    device.box.ctl("activation", "hang")
+    pulling = threading.Timer(1.5, device.box.ctl, ("unplug",))
+    pulling.start()
+    ended = device.run(sys.executable, "-c", CLIMB, timeout=30)
+    pulling.join()
+    assert ended.stdout.strip() == "modem-not-found", ended.stderr
