@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any
 
@@ -23,6 +24,11 @@ FAMILIES = {4: AF_INET, 6: AF_INET6}
 EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
 _NO_DAD = 0x02  # IFA_F_NODAD, linux/if_addr.h
 _TUNSETIFF, _IFF_TUN, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0001, 0x0002, 0x1000  # linux/if_tun.h
+
+
+def versions() -> tuple[int, ...]:
+    """The IP versions that this kernel has; ipv6.disable=1 on its command line takes one away."""
+    return (4, 6) if Path("/proc/sys/net/ipv6").exists() else (4,)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.kernel import NETNS
+from phonecheck_sandbox.netlink import versions
 
 _LINK_LOCAL = "fe80:"
 _PASSING = ("valid_life_time", "preferred_life_time", "expires", "used")
@@ -24,8 +25,8 @@ def take() -> dict[str, Any]:
         SandboxError: ip failed.
     """
     return {
-        "rules": {version: _ip(f"-{version}", "rule", "show") for version in "46"},
-        "routes": {version: _routes(f"-{version}") for version in "46"},
+        "rules": {version: _ip(f"-{version}", "rule", "show") for version in versions()},
+        "routes": {version: _routes(f"-{version}") for version in versions()},
         "links": [_link(link) for link in _ip("address", "show")],
     }
 

@@ -12,7 +12,16 @@ from pathlib import Path
 from phonecheck_sandbox import world
 from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.kernel import NETNS, inside, make_node
-from phonecheck_sandbox.netlink import FAMILIES, add_address, add_default, index_of, make_tun, namespace, speak
+from phonecheck_sandbox.netlink import (
+    FAMILIES,
+    add_address,
+    add_default,
+    index_of,
+    make_tun,
+    namespace,
+    speak,
+    versions,
+)
 
 _LINKS = (
     (("device", "lan0", world.LAN0), ("lan", "home0", world.LAN_ROUTER)),
@@ -93,7 +102,7 @@ def build_6() -> int:
         SandboxError: this kernel has no IPv6.
         OSError: refused by the kernel.
     """
-    if not Path("/proc/sys/net/ipv6").exists():
+    if 6 not in versions():
         raise SandboxError("This kernel has no IPv6.", hint="Boot it without ipv6.disable=1, or choose IPv4.")
     for node in ("lan", "carrier"):
         with inside(node):

@@ -6,10 +6,8 @@ so that what the tunnel carries arrives. Functions block, see netlink.py.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from phonecheck_sandbox import counters, world
-from phonecheck_sandbox.netlink import EVERYTHING, FAMILIES, add_address, index_of, namespace, speak
+from phonecheck_sandbox.netlink import EVERYTHING, FAMILIES, add_address, index_of, namespace, speak, versions
 
 INTERFACE = "wg0"
 MODES = ("on", "kill-switch", "off")
@@ -43,14 +41,14 @@ def _up(*, kill_switch: bool) -> None:
         ends = {"address": _HARDWARE_ADDRESS, "mtu": _MTU}
         ip.link("add", ifname=INTERFACE, kind="veth", **ends, peer={"ifname": _EXIT, "net_ns_fd": internet, **ends})
         ip.link("set", index=index_of(ip, INTERFACE), arp=False)
-        for version in _versions():
+        for version in versions():
             add_address(ip, INTERFACE, world.VPN[version])
     with speak("internet") as ip:
         ip.link("set", index=index_of(ip, _EXIT), arp=False)
-        for version in _versions():
+        for version in versions():
             add_address(ip, _EXIT, world.VPN_EXIT[version])
     with speak("device") as ip:
-        for version in _versions():
+        for version in versions():
             family, everything = FAMILIES[version], EVERYTHING[version]
             ip.route("add", family=family, dst=everything, oif=index_of(ip, INTERFACE), table=TABLE)
             if kill_switch:
@@ -62,14 +60,10 @@ def _up(*, kill_switch: bool) -> None:
 
 def _down() -> None:
     with speak("device") as ip:
-        for version in _versions():
+        for version in versions():
             family = FAMILIES[version]
             for priority in (_SPECIFIC_FIRST, _REST_BY_TUNNEL):
                 ip.flush_rules(family=family, priority=priority)
             ip.flush_routes(family=family, table=TABLE)
         for index in ip.link_lookup(ifname=INTERFACE):
             ip.link("del", index=index)
-
-
-def _versions() -> tuple[int, ...]:
-    return (4, 6) if Path("/proc/sys/net/ipv6").exists() else (4,)
