@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from phonecheck.errors import LinkError
 from phonecheck.link.closing import Closing
 
 
@@ -95,6 +100,91 @@ def test_what_never_connected_is_not_waited_for() -> None:
     waiting.start()
     waiting.join(5)
     assert not waiting.is_alive()
+
+
+def asked() -> tuple[socket.socket, socket.socket]:
+    """A question by UDP over loopback: our socket and the server's."""
+    server = socket.socket(type=socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+    ours = socket.socket(type=socket.SOCK_DGRAM)
+    ours.connect(server.getsockname())
+    return ours, server
+
+
+def test_a_question_is_held_until_it_is_answered() -> None:
+    ours, server = asked()
+    held = Closing(wait=60)
+    with ours, server:
+        held.hold(ours)
+        ours.send(b"?")
+        client = server.recvfrom(10)[1]
+        ours.close()
+        waiting = threading.Thread(target=held.finish, daemon=True)
+        waiting.start()
+        waiting.join(0.05)
+        assert waiting.is_alive()
+        server.sendto(b"!", client)
+        waiting.join(5)
+        assert not waiting.is_alive()
+
+
+def test_a_question_that_was_answered_and_one_that_had_its_time_are_not_waited_for() -> None:
+    ours, server = asked()
+    with ours, server:
+        held = Closing(wait=60)
+        held.hold(ours)
+        ours.shutdown(socket.SHUT_RDWR)
+        held.finish()
+    # A slow peer beside it keeps what has had its time out of the way.
+    ours, server = asked()
+    with ours, server, socket.create_server(("127.0.0.1", 0)) as listener:
+        held = Closing(wait=0.2)
+        held.hold(ours)
+        time.sleep(0.1)
+        with socket.create_connection(listener.getsockname()) as slow:
+            held.hold(slow)
+            held.finish()
+
+
+GONE = LinkError("interface-gone", "The modem was pulled.")
+
+
+def test_who_waits_is_woken_and_who_would_wait_is_not_let(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    held = Closing()
+    held.hold(ours)
+    threading.Timer(0.05, held.abort, [GONE]).start()
+    with pytest.raises(LinkError, match="pulled"):
+        held.wait([ours], select.POLLIN, 60)
+    held.abort(LinkError("interface-gone", "The second word is not heard."))
+    for attempt in (lambda: held.wait([ours], select.POLLIN, 60), lambda: held.hold(ours)):
+        with pytest.raises(LinkError, match="pulled"):
+            attempt()
+    # Nothing was done to the connection: a link that carries it is left with good manners.
+    theirs.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        theirs.recv(1)
+    theirs.close()
+    held.finish()
+
+
+def test_waiting_says_which_are_ready_and_ends_with_its_time(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    held = Closing()
+    assert held.wait([ours, theirs], select.POLLIN, 0.01) == []
+    theirs.send(b"x")
+    assert held.wait([theirs, ours], select.POLLIN, 60) == [ours]
+
+
+def test_a_closing_leaves_no_descriptor() -> None:
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = descriptors()
+    for _ in range(3):
+        Closing().abort(GONE)
+    gc.collect()
+    assert descriptors() == before
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12's, where threads of other tests are alive
