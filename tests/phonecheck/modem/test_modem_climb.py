@@ -10,7 +10,7 @@ import pytest
 
 from fake_modem_manager import MODEM, SIM, FakeModemManager, bearer, disabled_modem
 from phonecheck.deadline import Deadline
-from phonecheck.errors import AgentError, BearerError, ModemError, SimError
+from phonecheck.errors import AgentError, BearerError, DeadlineExceeded, ModemError, SimError
 from phonecheck.model import Modem
 from phonecheck.modem import faults, names
 from phonecheck.modem.brought import BroughtUp, take_down
@@ -248,6 +248,29 @@ def test_a_modem_that_goes_in_mid_connect_ends_the_request_or_is_waited_for(daem
             assert run.failing().message == "The modem went away while it was being made ready."
     finally:
         held.set()
+
+
+def test_a_reading_that_fails_in_mid_connect_does_not_make_it_forgotten(daemon, run):
+    """A Connect that goes on must stay noted, or the bearer that it brings up is left."""
+    daemon.become(8, 1)
+    read, silent, failed = daemon.managed_objects, threading.Event(), threading.Event()
+
+    def objects(timeout: float) -> dict[str, Any]:
+        if silent.is_set():
+            failed.set()
+            raise DeadlineExceeded("The time allowed passed before ModemManager answered.")
+        return read(timeout)
+
+    def hang(*_: Any) -> None:
+        silent.set()
+        daemon.signal()
+        assert failed.wait(5)
+        raise faults.Late(1)
+
+    daemon.managed_objects = objects
+    daemon.on["Connect"] = hang
+    assert run.failing().code == "connect-failed"
+    assert run.brought.connecting
 
 
 def test_a_modemmanager_that_restarts_is_survived_where_waiting_is_allowed(daemon, run):
