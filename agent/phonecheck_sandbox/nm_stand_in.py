@@ -13,11 +13,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from ipaddress import ip_interface
-from pathlib import Path
+from ipaddress import ip_address
 from typing import Any
 
 from jeepney import (
@@ -29,63 +28,31 @@ from jeepney import (
     MessageFlag,
     new_error,
     new_method_return,
-    new_signal,
 )
 from jeepney.bus_messages import message_bus
 from jeepney.io.asyncio import DBusRouter, Proxy, open_dbus_connection
 
+from phonecheck_sandbox import nm_link
 from phonecheck_sandbox.modem import bus
+from phonecheck_sandbox.nm_objects import OBJECT_MANAGER, PROPERTIES, Objects, Properties
 
 NAME = "org.freedesktop.NetworkManager"
 ROOT = "/org/freedesktop/NetworkManager"
 CONNECTION = f"{ROOT}/Settings/1"
-_OBJECT_MANAGER, _PROPERTIES = "org.freedesktop.DBus.ObjectManager", "org.freedesktop.DBus.Properties"
 _DEVICE, _ACTIVE = f"{NAME}.Device", f"{NAME}.Connection.Active"
 
 MODEM_MANAGER, _MODEM_MANAGER_ROOT = "org.freedesktop.ModemManager1", "/org/freedesktop/ModemManager1"
 _MODEM, _BEARER = f"{MODEM_MANAGER}.Modem", f"{MODEM_MANAGER}.Bearer"
-_LOCKED, _CONNECTED, _STATIC = 2, 11, 2  # MMModemState, MMBearerIpMethod
+_LOCKED, _CONNECTED = 2, 11  # MMModemState
+_FAMILIES = (4, 1, 2)
+"""MMBearerIpFamily in the order that NetworkManager tries them: IPv4v6, and each alone where the network wants that."""
 
-_METRIC = 700
 _NOTHING = "/"
 # NMDeviceState, NMDeviceStateReason, NMActiveConnectionState
 _UNMANAGED, _UNAVAILABLE, _DISCONNECTED, _ACTIVATED, _DEACTIVATING, _FAILED = 10, 20, 30, 100, 110, 120
 _PREPARE, _NEED_AUTH, _ON_THE_WAY = 40, 60, (50, 70, 80, 90)
 _NO_REASON, _UNKNOWN, _MANAGED, _NO_CARRIER, _REMOVED, _BY_USER = 0, 1, 2, 25, 36, 39
 _STARTING, _UP, _ENDING, _DOWN, _DISCONNECT = 1, 2, 3, 4, 3
-
-Properties = dict[str, tuple[str, Any]]
-
-
-class Objects:
-    """The objects that are shown on the bus; every change of them is signalled.
-
-    Args:
-        send: queues a signal.
-    """
-
-    def __init__(self, send: Callable[[Message], None]) -> None:
-        self._send = send
-        self.all: dict[str, dict[str, Properties]] = {}
-
-    def add(self, path: str, interface: str, properties: Properties) -> None:
-        """Show an object."""
-        self.all[path] = {interface: properties}
-        self.signal("/org/freedesktop", _OBJECT_MANAGER, "InterfacesAdded", "oa{sa{sv}}", path, self.all[path])
-
-    def remove(self, path: str) -> None:
-        """Show it no more."""
-        interfaces = list(self.all.pop(path))
-        self.signal("/org/freedesktop", _OBJECT_MANAGER, "InterfacesRemoved", "oas", path, interfaces)
-
-    def change(self, path: str, interface: str, **changed: tuple[str, Any]) -> None:
-        """Give an object other properties."""
-        self.all[path][interface] |= changed
-        self.signal(path, _PROPERTIES, "PropertiesChanged", "sa{sv}as", interface, changed, [])
-
-    def signal(self, path: str, interface: str, member: str, signature: str, *body: Any) -> None:
-        """Send a signal."""
-        self._send(new_signal(DBusAddress(path, interface=interface), member, signature, body))
 
 
 @dataclass
@@ -94,7 +61,7 @@ class Gsm:
 
     modem: str
     path: str
-    metric: int
+    rank: int
     state: int = _UNMANAGED
     active: str = ""
     interface: str = ""
@@ -117,7 +84,7 @@ class StandIn:
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._objects = Objects(self._outbox.put_nowait)
         self._gsm: dict[str, Gsm] = {}
-        self._numbers = {"Devices": 0, "ActiveConnection": 0, "IP4Config": 0}
+        self._numbers = {"Devices": 0, "ActiveConnection": 0, "IP4Config": 0, "IP6Config": 0}
 
     async def serve(self, ended: asyncio.Event) -> None:
         """Be NetworkManager until the event, and leave nothing up."""
@@ -219,7 +186,7 @@ class StandIn:
 
     async def _look(self) -> None:
         try:
-            (objects,) = await self._ask(_MODEM_MANAGER_ROOT, _OBJECT_MANAGER, "GetManagedObjects")
+            (objects,) = await self._ask(_MODEM_MANAGER_ROOT, OBJECT_MANAGER, "GetManagedObjects")
         except DBusErrorResponse:
             objects = {}
         for path in [path for path in self._gsm if path not in objects]:
@@ -229,7 +196,7 @@ class StandIn:
                 self._find(path, interfaces[_MODEM].get("PrimaryPort", ("s", ""))[1])
 
     def _find(self, modem: str, port: str) -> None:
-        gsm = Gsm(modem, self._new("Devices"), _METRIC + len(self._gsm))
+        gsm = Gsm(modem, self._new("Devices"), len(self._gsm))
         self._gsm[modem] = gsm
         properties: Properties = {
             "Udi": ("s", modem),
@@ -239,6 +206,7 @@ class StandIn:
             "StateReason": ("(uu)", (_UNMANAGED, _NO_REASON)),
             "ActiveConnection": ("o", _NOTHING),
             "Ip4Config": ("o", _NOTHING),
+            "Ip6Config": ("o", _NOTHING),
             "Managed": ("b", True),
             "Autoconnect": ("b", True),
             "DeviceType": ("u", 8),
@@ -258,7 +226,7 @@ class StandIn:
         gsm = self._gsm.pop(modem)
         if gsm.work:
             gsm.work.cancel()
-        await asyncio.to_thread(_bare, gsm.interface, gsm.mtu)
+        await asyncio.to_thread(nm_link.bare, gsm.interface, gsm.mtu)
         self._end(gsm)
         self._state(gsm, _UNMANAGED, _REMOVED)
         self._objects.signal(ROOT, NAME, "DeviceRemoved", "o", gsm.path)
@@ -281,33 +249,50 @@ class StandIn:
 
     async def _connect(self, gsm: Gsm, active: str) -> None:
         try:
-            ((_, state),) = await self._ask(gsm.modem, _PROPERTIES, "Get", "ss", _MODEM, "State")
+            ((_, state),) = await self._ask(gsm.modem, PROPERTIES, "Get", "ss", _MODEM, "State")
             if state == _LOCKED:
                 self._state(gsm, _NEED_AUTH, _NO_REASON)  # and there it stays, for nobody here is asked for a PIN
                 return
-            (path,) = await self._ask(gsm.modem, f"{_MODEM}.Simple", "Connect", "a{sv}", {"apn": ("s", self._apn)})
-            (bearer,) = await self._ask(path, _PROPERTIES, "GetAll", "s", _BEARER)
+            path = await self._simple_connect(gsm)
+            (bearer,) = await self._ask(path, PROPERTIES, "GetAll", "s", _BEARER)
             gsm.interface = bearer["Interface"][1]
             configurations = [bearer[name][1] for name in ("Ip4Config", "Ip6Config")]
-            gsm.mtu = await asyncio.to_thread(_mtu, gsm.interface)
-            await asyncio.to_thread(_configure, gsm.interface, configurations, gsm.metric)
-        except (DBusErrorResponse, OSError, KeyError, IndexError) as error:
+            gsm.mtu = await asyncio.to_thread(nm_link.mtu_of, gsm.interface)
+            await asyncio.to_thread(nm_link.configure, gsm.interface, configurations, gsm.rank)
+        except (DBusErrorResponse, OSError, KeyError) as error:
             print(f"activation failed: {error!r}", file=sys.stderr, flush=True)
             await self._fail(gsm, _UNKNOWN)
             return
-        ip4 = self._new("IP4Config")
-        servers = [value for key, value in configurations[0].items() if key.startswith("dns")]
-        data = [{"address": server} for server in servers]
+        ip4, ip6 = self._new("IP4Config"), self._new("IP6Config")
+        servers4, servers6 = (
+            [value for key, value in each.items() if key.startswith("dns")] for each in configurations
+        )
+        data = [{"address": server} for server in servers4]
+        octets = [ip_address(server).packed for _, server in servers6]
         self._objects.add(ip4, f"{NAME}.IP4Config", {"NameserverData": ("aa{sv}", data)})
-        self._objects.change(gsm.path, _DEVICE, Ip4Config=("o", ip4), IpInterface=("s", gsm.interface))
+        self._objects.add(ip6, f"{NAME}.IP6Config", {"Nameservers": ("aay", octets)})
+        known = {"Ip4Config": ("o", ip4), "Ip6Config": ("o", ip6), "IpInterface": ("s", gsm.interface)}
+        self._objects.change(gsm.path, _DEVICE, **known)
         for state in (*_ON_THE_WAY, _ACTIVATED):
             self._state(gsm, state, _NO_REASON)
         self._active(active, _UP, _NO_REASON)
 
+    async def _simple_connect(self, gsm: Gsm) -> str:
+        for family in _FAMILIES:
+            asked = {"apn": ("s", self._apn), "ip-type": ("u", family)}
+            try:
+                (path,) = await self._ask(gsm.modem, f"{_MODEM}.Simple", "Connect", "a{sv}", asked)
+            except DBusErrorResponse as error:
+                if family == _FAMILIES[-1] or not error.name.endswith("OnlyAllowed"):
+                    raise
+            else:
+                return str(path)
+        raise AssertionError
+
     async def _fail(self, gsm: Gsm, reason: int) -> None:
         self._state(gsm, _FAILED, reason)
         self._end(gsm)
-        await asyncio.to_thread(_bare, gsm.interface, gsm.mtu)
+        await asyncio.to_thread(nm_link.bare, gsm.interface, gsm.mtu)
         self._clear(gsm)
         self._state(gsm, _DISCONNECTED, _NO_REASON)
 
@@ -318,7 +303,7 @@ class StandIn:
         self._active(gsm.active, _ENDING, _NO_REASON)
         with suppress(DBusErrorResponse):
             await self._ask(gsm.modem, f"{_MODEM}.Simple", "Disconnect", "o", _NOTHING)
-        await asyncio.to_thread(_bare, gsm.interface, gsm.mtu)
+        await asyncio.to_thread(nm_link.bare, gsm.interface, gsm.mtu)
         self._clear(gsm)
         self._state(gsm, _DISCONNECTED, reason)
         self._end(gsm)
@@ -331,10 +316,13 @@ class StandIn:
         gsm.active = ""
 
     def _clear(self, gsm: Gsm) -> None:
-        ip4 = self._objects.all[gsm.path][_DEVICE]["Ip4Config"][1]
-        self._objects.change(gsm.path, _DEVICE, Ip4Config=("o", _NOTHING), IpInterface=("s", ""))
-        if ip4 != _NOTHING:
-            self._objects.remove(ip4)
+        device = self._objects.all[gsm.path][_DEVICE]
+        known = [device[name][1] for name in ("Ip4Config", "Ip6Config")]
+        cleared = {"Ip4Config": ("o", _NOTHING), "Ip6Config": ("o", _NOTHING), "IpInterface": ("s", "")}
+        self._objects.change(gsm.path, _DEVICE, **cleared)
+        for path in known:
+            if path != _NOTHING:
+                self._objects.remove(path)
         gsm.interface = ""
 
     def _state(self, gsm: Gsm, state: int, reason: int) -> None:
@@ -352,50 +340,6 @@ class StandIn:
 
     async def _ask(self, path: str, interface: str, method: str, signature: str | None = None, *body: Any) -> Any:
         return await bus.call(self._router, DBusAddress(path, MODEM_MANAGER, interface), method, signature, *body)
-
-
-def _configure(interface: str, configurations: list[dict[str, tuple[str, Any]]], metric: int) -> None:
-    # As NetworkManager leaves it: no link-local address of the kernel's making.
-    Path("/proc/sys/net/ipv6/conf", interface, "addr_gen_mode").write_text("1")
-    with _netlink() as ip:
-        index = ip.link_lookup(ifname=interface)[0]
-        values_of_each = [{key: value for key, (_, value) in each.items()} for each in configurations]
-        static = [values for values in values_of_each if values.get("method") == _STATIC]
-        if not static:
-            raise OSError(f"{interface} has no static configuration, and the stand-in takes no leases")
-        for values in static:
-            address = ip_interface(f"{values['address']}/{values['prefix']}")
-            if mtu := values.get("mtu"):
-                ip.link("set", index=index, mtu=mtu)
-            ip.link("set", index=index, state="up")
-            ip.addr("replace", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
-            everywhere = "0.0.0.0/0" if address.version == 4 else "::/0"
-            ip.route("replace", dst=everywhere, gateway=values["gateway"], oif=index, priority=metric)
-
-
-def _mtu(interface: str) -> int:
-    with _netlink() as ip:
-        mtu: int = ip.get_links(ip.link_lookup(ifname=interface)[0])[0].get_attr("IFLA_MTU")
-        return mtu
-
-
-def _bare(interface: str, mtu: int) -> None:
-    with suppress(OSError), _netlink() as ip:  # it may go in this very moment
-        for index in ip.link_lookup(ifname=interface) if interface else ():
-            ip.flush_addr(index=index)
-            ip.link("set", index=index, state="down", mtu=mtu)
-
-
-@contextmanager
-def _netlink() -> Iterator[Any]:
-    from pyroute2 import IPRoute
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    try:
-        with IPRoute() as ip:
-            yield ip
-    except NetlinkError as error:
-        raise OSError(error.code, str(error)) from None
 
 
 @asynccontextmanager
