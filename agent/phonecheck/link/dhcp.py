@@ -9,6 +9,7 @@ hardware address (RFC 2131, 4.3.1).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import select
@@ -42,6 +43,7 @@ _DHCPCD = {
     "new_domain_name_servers": "dns",
     "new_interface_mtu": "mtu",
 }
+_FIRST_FREE = 64
 _MFD_EXEC = 0x10  # linux/memfd.h, since 6.3
 
 
@@ -83,9 +85,11 @@ def lease(interface: str, deadline: Deadline) -> Lease:
         said = _run([client[0], *client[1](interface, script.path, int(seconds) + 1)], script.descriptor, deadline)
     found = read(said)
     if found is None:
+        early = deadline.remaining() > 1
+        what = "The DHCP client gave up:" if early else f"Within {seconds:.0f} s,"
         raise BearerError(
             "no-ip-config",
-            f"No DHCP server granted an address on {interface} within {seconds:.0f} s.",
+            f"{what} no DHCP server granted an address on {interface}.",
             hint="Check that the modem is connected; a reset of the modem restarts its DHCP server.",
         )
     return found
@@ -176,9 +180,14 @@ def _script() -> Iterator[_Script]:
     try:
         os.write(written, _SCRIPT)
         # What is open for writing cannot be executed (ETXTBSY).
-        read_only = os.open(f"/proc/self/fd/{written}", os.O_RDONLY | os.O_CLOEXEC)
+        opened = os.open(f"/proc/self/fd/{written}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(written)
+    try:
+        # udhcpc takes 3 and 4 for itself, whatever they were (udhcp/signalpipe.c).
+        read_only = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
+    finally:
+        os.close(opened)
     try:
         yield _Script(f"/proc/self/fd/{read_only}", read_only)
     finally:

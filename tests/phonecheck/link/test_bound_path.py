@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from phonecheck.link import path
+
 pytestmark = pytest.mark.netns
 
 SERVER = "203.0.113.1"
@@ -268,3 +270,48 @@ def test_a_link_that_modemmanager_does_not_manage(lab):
     assert lab.device.fails("from_kernel", interface="usb9", dns=["10.64.1.53"]).code == "interface-gone"
     lab("ip addr flush dev wwan0")
     assert lab.device.fails("from_kernel", interface="wwan0", dns=["10.64.1.53"]).code == "no-route"
+
+
+def test_the_loopback_interface_is_no_link(lab):
+    assert lab.device.fails("from_kernel", interface="lo", dns=[SERVER]).code == "bad-setting"
+
+
+def test_strict_refuses_what_the_other_traffic_takes(lab, tmp_path):
+    lan0 = {"interface": "lan0", "dns": [SERVER], "strict": True, "sys": str(tmp_path)}
+    failure = lab.device.fails("from_kernel", **lan0)
+    assert (failure.code, "default route" in failure.message) == ("wrong-path", True)
+    assert lab.device("from_kernel", **{**lan0, "strict": False})["interface"] == "lan0"
+    assert lab.device("from_kernel", **{**lan0, "interface": "wwan0"})["interface"] == "wwan0"
+    # A worse default is no matter; the better one is.
+    lab("ip route add default dev wwan0 via 10.64.0.1 metric 700")
+    assert lab.device("from_kernel", **{**lan0, "interface": "wwan0"})["interface"] == "wwan0"
+    lab("ip route del default via 192.168.8.1")
+    assert lab.device.fails("from_kernel", **{**lan0, "interface": "wwan0"}).code == "wrong-path"
+    place = tmp_path / "class/net/wwan0"
+    (place / "device").mkdir(parents=True)
+    (place / "uevent").write_text("INTERFACE=wwan0\n")
+    (tmp_path / "drivers/cdc_ether").mkdir(parents=True)
+    (place / "device/driver").symlink_to(tmp_path / "drivers/cdc_ether")
+    assert lab.device("from_kernel", **{**lan0, "interface": "wwan0"})["interface"] == "wwan0"
+
+
+@pytest.mark.parametrize(
+    ("uevent", "driver", "cellular"),
+    [
+        ("DEVTYPE=wwan\nINTERFACE=wwan0\n", "", True),
+        ("INTERFACE=wwan0\n", "qmi_wwan", True),
+        ("INTERFACE=wwan0\n", "r8169", False),
+        ("INTERFACE=wwan0\n", "", False),
+        ("", "", False),
+    ],
+)
+def test_what_is_known_to_be_a_modems(tmp_path, uevent, driver, cellular):
+    place = tmp_path / "class/net/wwan0"
+    place.mkdir(parents=True)
+    if uevent:
+        (place / "uevent").write_text(uevent)
+    if driver:
+        (tmp_path / driver).mkdir()
+        (place / "device").mkdir()
+        (place / "device/driver").symlink_to(tmp_path / driver)
+    assert path.cellular("wwan0", tmp_path) is cellular

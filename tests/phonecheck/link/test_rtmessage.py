@@ -19,6 +19,7 @@ from phonecheck.link.rtmessage import (
     read_address,
     read_device,
     read_route,
+    read_rule,
 )
 
 
@@ -53,6 +54,43 @@ def test_an_address_with_a_peer_is_its_own_and_the_network_the_peers():
     body += attribute(1, ip_address("10.8.0.9").packed) + attribute(2, ip_address("10.64.0.2").packed)
     address = read_address(body)
     assert address == rtmessage.Address(4, ip_interface("10.64.0.2/30"), ip_network("10.8.0.8/30"))
+
+
+def test_what_a_device_is_called_besides():
+    body = IFINFOMSG.pack(0, 772, 1, 0x1 | 0x8, 0) + attribute(3, b"lo\0") + attribute(20, "slot ü\0".encode())
+    device = read_device(body)
+    assert (device.loopback, device.alias, device.mtu) == (True, "slot ü", None)
+
+
+def test_who_gave_an_address():
+    body = IFADDRMSG.pack(socket.AF_INET, 30, 0x80, 0, 4) + attribute(2, ip_address("10.64.0.2").packed)
+    body += attribute(1, ip_address("10.64.0.2").packed)
+    assert read_address(body).protocol == 0
+    assert read_address(body + attribute(11, b"\x70")).protocol == 112
+
+
+def test_a_route_of_a_large_table():
+    device, table = attribute(4, struct.pack("=I", 7)), attribute(15, struct.pack("=I", 112007))
+    route = read_route(RTMSG.pack(socket.AF_INET6, 0, 0, 0, 252, 112, 0, 1, 0) + device + table)
+    assert (route.family, route.table, route.protocol, route.default) == (6, 112007, 112, True)
+
+
+def test_a_rule():
+    body = RTMSG.pack(socket.AF_INET, 0, 32, 0, 252, 0, 0, 1, 0) + attribute(2, ip_address("10.64.0.2").packed)
+    body += attribute(6, struct.pack("=I", 90)) + attribute(15, struct.pack("=I", 112007)) + attribute(21, b"\x70")
+    assert read_rule(body) == rtmessage.Rule(4, 90, 112007, 112, ip_network("10.64.0.2/32"))
+
+
+def test_the_rule_of_the_local_table():
+    rule = read_rule(RTMSG.pack(socket.AF_INET6, 0, 0, 0, 255, 0, 0, 1, 0))
+    assert rule == rtmessage.Rule(6, 0, 255, 0, None)
+
+
+@given(st.binary(max_size=80))
+@settings(max_examples=100)
+def test_any_bytes_are_a_rule_or_none(body):
+    rule = read_rule(body)
+    assert rule is None or rule.family in (4, 6)
 
 
 def test_an_ipv6_address_under_test_for_uniqueness_is_none_yet():
