@@ -61,17 +61,19 @@ class Dialer:
         try:
             while True:
                 self._advance(lanes, port, until, failures)
-                under_way = {lane.under_way.sock: lane for lane in lanes if lane.under_way}
+                under_way = [(lane, lane.under_way) for lane in lanes if lane.under_way]
                 if not under_way and not any(lane.left for lane in lanes):
                     raise _worst(failures)
                 ahead = min(lane.due for lane in lanes if lane.under_way or lane.left)
-                for sock in self._wait(list(under_way), select.POLLOUT, ahead - time.monotonic()):
-                    connecting, under_way[sock].under_way = under_way[sock].under_way, None
-                    try:
-                        if connecting is not None:
+                sockets = [connecting.sock for _, connecting in under_way]
+                ready = self._wait(sockets, select.POLLOUT, ahead - time.monotonic())
+                for lane, connecting in under_way:
+                    if connecting.sock in ready:
+                        lane.under_way = None
+                        try:
                             return connecting.finish()
-                    except (OSError, LinkError) as error:
-                        _failed(error, lanes, failures)
+                        except (OSError, LinkError) as error:
+                            _failed(error, lanes, failures)
         finally:
             for lane in lanes:
                 lane.give_up()
