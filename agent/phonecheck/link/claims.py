@@ -67,7 +67,7 @@ def alone(index: int, seconds: float) -> Iterator[None]:
     while (held := _bind(name, socket.SOCK_STREAM)) is None:
         left = until - time.monotonic()
         if left <= 0:
-            message = f"Another process has been busy with the link for {seconds:.0f} s."
+            message = f"Another process has been busy with the link for {seconds:.1f} s."
             raise LinkError("bind-refused", message, hint="See which: ss -xlp src '@phonecheck*'.")
         _wait_for_end(name, left)
     try:

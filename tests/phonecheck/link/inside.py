@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -243,6 +244,18 @@ def _lease(sock: socket.socket, kind: str, dns: bool) -> None:
         options = bytes([53, 1, message, 54, 4]) + own + bytes([51, 4, 0, 0, 14, 16]) + facts
         reply = head + b"\x63\x82\x53\x63" + options + b"\xff"
         sock.sendto(os.urandom(300) if kind == "garbage" else reply, ("255.255.255.255", 68))
+
+
+@call
+def advertise(prefix: str) -> None:
+    """Send a router advertisement (RFC 4861, 4.2 and 4.6.2) to all nodes on p0."""
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    with sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"p0")
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+        head = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+        option = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 3600, 3600, 0) + ip_address(prefix).packed
+        sock.sendto(head + option, ("ff02::1", 0, 0, netlink.device("p0").index))  # type: ignore[union-attr]
 
 
 @call

@@ -138,6 +138,7 @@ def test_only_ours_is_removed(lab, runs):
         "ip rule add from 10.64.0.9 lookup 77 priority 90 protocol 112",
         f"ip rule add oif wwan0 lookup {number} priority 91 protocol 112",
         f"ip route add 198.51.100.0/24 dev lan0 table {number}",
+        f"ip route add 203.0.113.0/24 dev lan0 table {number} proto 112",
         f"ip route add default dev lan0 table {number} metric 5 proto static",
         "ip route add default via 192.168.8.1 dev lan0 metric 9 proto 112",
         "ip -6 rule add from 2001:db8::9 lookup 78 priority 90",

@@ -91,6 +91,28 @@ def test_what_is_set_up(lab):
     assert (rule["priority"], rule["protocol"]) == (90, "112")
 
 
+def test_the_operators_router_is_not_the_devices(lab):
+    """An advertisement of the network gives the device no default route; without phonecheck's care it would."""
+
+    def default_after_an_advertisement():
+        lab.peer("advertise", prefix="2001:db8:5::")
+        for _ in range(20):
+            found = [r for r in lab.device("state")["route6"] if r["dst"] == "default" and r["table"] == "main"]
+            if found or lab.device("state")["accept_ra"]["wwan0"] == "0\n":
+                break
+        return found
+
+    lab(*BARE)
+    before = lab.device("state")
+    lab.device("make_ready", addresses=LINK6, gateways=GATEWAY6, dns=[SERVER6])
+    assert default_after_an_advertisement() == []
+    works(lab, source=OWN6, peer=SERVER6)
+    lab.device("take_back")
+    assert lab.device("state") == before
+    lab("ip link set wwan0 up")
+    assert default_after_an_advertisement() != []
+
+
 @pytest.mark.parametrize("mtu", [None, 0, 20, 9000])
 def test_an_mtu_that_is_none(lab, mtu):
     lab(*BARE)
@@ -117,9 +139,23 @@ def test_a_strict_filter(lab):
     goes_and_comes(lab, addresses=LINK, gateways=GATEWAY)
 
 
-@pytest.mark.parametrize("arp", [True, False], ids=["ethernet", "raw-ip"])
-@pytest.mark.parametrize("strict", [True, False], ids=["strict", "loose"])
-@pytest.mark.parametrize("lines", [VPN, KILL_SWITCH, (*VPN, *KILL_SWITCH)], ids=["vpn", "kill-switch", "both"])
+@pytest.mark.parametrize(
+    ("lines", "arp", "strict"),
+    [
+        (VPN, True, True),
+        (VPN, False, False),
+        (KILL_SWITCH, True, False),
+        (KILL_SWITCH, False, True),
+        ((*VPN, *KILL_SWITCH), True, True),
+    ],
+    ids=[
+        "vpn-ethernet-strict",
+        "vpn-raw-ip",
+        "kill-switch-ethernet",
+        "kill-switch-raw-ip-strict",
+        "both-ethernet-strict",
+    ],
+)
 def test_a_vpn_in_front(lab, arp, strict, lines):
     if not arp:
         lab.without_arp()
