@@ -43,7 +43,7 @@ def of_failure(error: AgentError) -> dict[str, Any]:
     return {"schema": SCHEMA, "error": of_error(error)}
 
 
-def of_link(link: Link, ours: tuple[str, ...], error: AgentError | None) -> dict[str, Any]:
+def of_link(link: Link, lacks: tuple[str, ...], ours: tuple[str, ...], error: AgentError | None) -> dict[str, Any]:
     """The object of `link show`."""
     return {
         "schema": SCHEMA,
@@ -54,6 +54,7 @@ def of_link(link: Link, ours: tuple[str, ...], error: AgentError | None) -> dict
             "dns": [str(server) for server in link.dns],
             "mtu": link.mtu,
         },
+        "lacks": list(lacks),
         "ours": list(ours),
         "error": of_error(error) if error else None,
     }
@@ -71,6 +72,7 @@ def of_modem(modem: Modem) -> dict[str, Any]:
         "failed_reason": modem.failed_reason.word,
         "lock": modem.lock.word,
         "retries": {lock.word: left for lock, left in modem.retries},
+        "packet_service": modem.packet_service.word,
         "own_numbers": [str(number) for number in modem.own_numbers],
         "sim": {
             "iccid": str(modem.sim.iccid) if modem.sim.iccid else None,

@@ -97,7 +97,7 @@ class SimError(ModemError):
 
     cures: ClassVar[dict[str, str]] = {
         "sim-missing": "Put a SIM into the modem, then reset it or power it off and on.",
-        "sim-locked": "Unlock the SIM with its PIN: mmcli -i SIM --pin=PIN; mmcli -m any names the SIM.",
+        "sim-locked": "Unlock the SIM with its PIN: phonecheck modem unlock.",
         "pin-refused": "Check the PIN before trying again: the SIM counts failed tries and then asks for its PUK.",
         "puk-required": "Unblock the SIM with the PUK from its operator: mmcli -i SIM --puk=PUK --pin=NEW-PIN.",
     }
@@ -108,7 +108,7 @@ class BearerError(ModemError):
 
     cures: ClassVar[dict[str, str]] = {
         "not-registered": "Check antenna, coverage and subscription, then wait for the registration.",
-        "not-connected": "Connect it: mmcli -m any --simple-connect=apn=YOUR-APN, or let NetworkManager do it.",
+        "not-connected": "Connect it: --connect --apn YOUR-APN, or let NetworkManager do it.",
         "connect-failed": "Check APN and subscription with the operator.",
         "no-ip-config": "Reconnect the bearer; if it stays, ask the operator which ip-type the APN serves.",
     }

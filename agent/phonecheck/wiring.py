@@ -156,9 +156,10 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
 
 @dataclass(frozen=True, slots=True)
 class LinkView:
-    """A link as it is, what of it is ours, and the error that an exchange over it would end with."""
+    """A link as it is: what it would be given for an exchange, what of it is ours, what an exchange would end with."""
 
     link: Link
+    lacks: tuple[str, ...]
     ours: tuple[str, ...]
     error: AgentError | None
 
@@ -169,20 +170,18 @@ def look_at_link(settings: Settings, deadline: Deadline) -> LinkView:
     Raises:
         ModemError, SimError, BearerError, LinkError, ConfigError: there is no link to look at.
     """
-    from phonecheck.link import routes
+    from phonecheck.link import prepare, routes
 
     modem = dataclasses.replace(settings.modem, connect="never", wait=0.0)
-    link = dataclasses.replace(settings.link, routes="never")
-    session = Session(dataclasses.replace(settings, modem=modem, link=link), None)
+    session = Session(dataclasses.replace(settings, modem=modem), None)
     try:
         seen = session.read_modem(deadline, lambda: None, lambda _: None, lambda _: None)
-        found = session.look(seen, deadline)
-        error = None
+        link = session.look(seen, deadline)
         try:
-            found = session.find_link(seen, deadline)
+            link, lacks = prepare.examine(link, family=settings.link.family)
         except AgentError as obstacle:
-            error = obstacle
-        return LinkView(found, routes.ours(), error)
+            return LinkView(link, (), routes.ours(), obstacle)
+        return LinkView(link, lacks, routes.ours(), None)
     finally:
         session.settle()
 

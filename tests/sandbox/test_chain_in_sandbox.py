@@ -204,10 +204,10 @@ def test_a_name_of_the_public_internet_alone_is_not_found(device: Any) -> None:
     assert any(str(server) in answer.json["error"]["message"] for server in world.CARRIER_DNS)
 
 
-def test_strict_reverse_path_filtering_is_named_before_anything_is_sent(device: Any) -> None:
+def test_strict_reverse_path_filtering_is_named_before_anything_is_sent(device: Any, settings: Any) -> None:
     device.box.ctl("rp-filter", "1")
     try:
-        answer = device.verify()
+        answer = device.verify(env=settings('[link]\nroutes = "never"'))
         assert (answer.status, answer.code) == (5, "reply-filtered")
         assert not any(device.packets()["wwan0"].values())
         assert "rp_filter" in answer.json["error"]["hint"]

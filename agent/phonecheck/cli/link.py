@@ -37,8 +37,9 @@ def show(
 ) -> int:
     """Show the link of the modem ID, of the configured or only modem, or of an interface.
 
-    Nothing is changed and nothing is sent. If the exchange could not be taken over the link, the last lines say why and
-    what to type; the exit status is then that of the error.
+    Nothing is changed and nothing is sent. 'lacks' is what verify would do for the time of the exchange, 'ours' what runs
+    of phonecheck have set up. If the exchange could not be taken over the link, the last lines say why and what to type;
+    the exit status is then that of the error.
     """
     from phonecheck import document
     from phonecheck.deadline import Deadline
@@ -50,9 +51,9 @@ def show(
         settings = load(config, Choice(modem=modem_id, interface=interface, dns=dns))
         view = look_at_link(settings, Deadline(_SECONDS))
         if as_json:
-            print_json(document.of_link(view.link, view.ours, view.error))
+            print_json(document.of_link(view.link, view.lacks, view.ours, view.error))
         else:
-            print_answer(_page(view.link, view.ours))
+            print_answer(_page(view.link, view.lacks, view.ours))
             if view.error is not None:
                 print_error(view.error)
         return int(view.error.exit_status) if view.error else 0
@@ -94,13 +95,14 @@ def _fail(error: AgentError, *, as_json: bool) -> int:
     return int(error.exit_status)
 
 
-def _page(link: Link, ours: tuple[str, ...]) -> str:
+def _page(link: Link, lacks: tuple[str, ...], ours: tuple[str, ...]) -> str:
     rows = [
         ("interface", link.interface),
         *(("address", str(address)) for address in link.addresses),
         *(("gateway", str(gateway)) for gateway in link.gateways),
         *(("dns", str(server)) for server in link.dns),
         ("mtu", str(link.mtu) if link.mtu else ""),
+        *(("lacks", command) for command in lacks),
         *(("ours", words) for words in ours),
     ]
     return "\n".join(f"{name:<11} {value}" for name, value in rows if value)

@@ -134,6 +134,7 @@ def _page(modem: Modem) -> str:
         ("sim", f"iccid {sim.iccid or 'unknown'}, imsi {sim.imsi or 'unknown'}" if sim else "none"),
         ("number", ", ".join(map(str, modem.own_numbers))),
         ("network", " ".join(filter(None, [modem.operator_name, modem.operator_code, modem.registration.word]))),
+        ("data", modem.packet_service.word),
         ("technology", "/".join(modem.technologies)),
         ("signal", f"{modem.signal} %" if modem.signal is not None else ""),
         *(("bearer", _bearer(bearer)) for bearer in modem.bearers),

@@ -81,6 +81,26 @@ def prepare(link: Link, *, family: str, change: bool, deadline: Deadline, dhcp: 
         raise
 
 
+def examine(link: Link, *, family: str) -> tuple[Link, tuple[str, ...]]:
+    """The link as :func:`prepare` would find it, and what that would set up, as commands. Nothing is changed here.
+
+    Raises:
+        LinkError, ConfigError: as prepare, where it could not mend what the link lacks.
+    """
+    device = netlink.device(link.interface)
+    if device is None:
+        raise path.gone(link.interface, "does not exist")
+    wanted = _wanted(link, device, family)
+    try:
+        return _usable(wanted), ()
+    except LinkError as obstacle:
+        if obstacle.code not in _MENDABLE or not wanted.addresses:
+            raise
+        if not capability.holds(capability.NET_ADMIN):
+            raise _without_capability(obstacle, wanted) from None
+        return wanted, routes.commands(wanted)
+
+
 def _clean() -> None:
     """Remove what is left of earlier runs. What cannot be removed may be in nobody's way."""
     try:

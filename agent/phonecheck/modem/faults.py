@@ -113,6 +113,12 @@ def of_connect(name: str, message: str) -> ModemError:
             "The modem is roaming, and ModemManager may not connect it abroad.",
             hint="Allow it where its price is known: roaming = true in [modem] of the configuration.",
         )
+    if name == f"{names.CORE_ERROR}InvalidArgs" and "apn" in said:
+        return BearerError(
+            "connect-failed",
+            "ModemManager wants to be told the APN, and none is configured.",
+            hint="Give the operator's: --apn APN, or modem.apn in the configuration.",
+        )
     if name in _KNOWN or name.startswith(_ACTIVATION):
         return of_name(name, message)
     word = name.rpartition(".")[2]
