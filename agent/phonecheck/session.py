@@ -51,6 +51,7 @@ class Session:
         self._settings = settings
         self._pin = pin
         self._brought = BroughtUp()
+        self._preparing = False
         self._configured: Configured | None = None
         self._watches: list[Watch] = []
         self._bus: ModemBus | None = None
@@ -139,14 +140,13 @@ class Session:
         from phonecheck.modem.watching import BearerWatch
 
         choice = self._settings.link
+        found = self.look(modem, deadline)
+        self._preparing = choice.routes == "auto"  # from here on, a signal may leave things half set up
         prepared = prepare(
-            self.look(modem, deadline),
-            family=choice.family,
-            change=choice.routes == "auto",
-            deadline=deadline,
-            dhcp=modem is not None,
+            found, family=choice.family, change=self._preparing, deadline=deadline, dhcp=modem is not None
         )
         self._configured, link = prepared.configured, prepared.link
+        self._preparing = False
         self._watches.append(LinkWatch(link.interface, [a.ip for a in link.addresses], self.loss.tell))
         if modem is not None and (bearer := bearer_of(modem, choice.family)) is not None:
             self._watches.append(BearerWatch(self._dbus(), modem.path, bearer.path, self.loss.tell))
@@ -175,7 +175,7 @@ class Session:
         self.of_chain.linger()
         self.of_server.linger()
         brought = self._brought if self._brought and not self._settings.modem.keep else None
-        if brought is not None or self._configured is not None:
+        if brought is not None or self._configured is not None or self._preparing:
             aftermath.become(brought)
 
     def _name_servers(self, interface: str, deadline: Deadline) -> tuple[IPAddress, ...]:
