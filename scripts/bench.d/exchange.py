@@ -1,170 +1,109 @@
-"""One measured run of each kind on the device of a sandbox: by phonecheck, and by mmcli and curl."""  # noqa: INP001  a script
+"""What a verification costs beside the same exchange by mmcli and curl, and what a start of the command costs."""  # noqa: INP001  a script
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-from phonecheck_sandbox import world
-from phonecheck_sandbox.box import Box
+from device import Process, device
+from flows import ByCurl, ByPhonecheck, mmcli_and_curl, open_url, verify
+from table import Row, Table
 
-_HERE = Path(__file__).parent
-_DEBIANS = Path("/etc/ssl/certs/ca-certificates.crt")
-_CHECKS = f"https://{world.APP_SERVER_HOST}/v0.2/phone-check"
+RTTS = (0, 60)
+"""Milliseconds that the radio adds to a round trip."""
+_EMPTY = "import click\n@click.command()\ndef main(): pass\nmain()\n"
 
 
 @dataclass(frozen=True)
-class Process:
-    """One process, from its start to its end: milliseconds, peak memory in MiB, and what it printed."""
+class Round:
+    """One run of each kind, at one round-trip time."""
 
-    ms: float
-    mib: float
-    stdout: str
+    rtt: int
+    verify: ByPhonecheck
+    open: ByPhonecheck
+    curl: ByCurl
 
+    @property
+    def network_ms(self) -> float:
+        """What a verification takes of the network: names, chain and app server, as curl needs them."""
+        return self.curl_chain_ms + self.curl.app_server_ms
 
-class Device:
-    """The device of a sandbox. The agent finds there as many certificate authorities as on a real device.
+    @property
+    def curl_chain_ms(self) -> float:
+        """The chain by curl, its names counted."""
+        return self.curl.names_ms + self.curl.chain_ms
 
-    With the sandbox's own alone, its TLS would start in no time; the 140 or so of Debian take it 16 ms, twice. curl is
-    left with the one, so that its figures are the network's and not its own.
-
-    Args:
-        box: the sandbox.
-        directory: for files.
-    """
-
-    def __init__(self, box: Box, directory: Path) -> None:
-        own = box.exec(["sh", "-c", 'cat "$SSL_CERT_FILE"']).stdout
-        certificates = (_DEBIANS.read_text() if _DEBIANS.exists() else "") + own
-        store = directory / "certificates.pem"
-        store.write_text(certificates)
-        self._box = box
-        self._env = {"SSL_CERT_FILE": str(store)}
-        self.authorities = certificates.count("BEGIN CERTIFICATE")
-        """How many the agent trusts."""
-
-    def set_rtt(self, ms: int) -> None:
-        """Let the radio add so much to a round trip."""
-        self._box.ctl("set", f"radio_rtt={ms}")
-
-    def run(self, *command: str | Path, stdin: str = "") -> Process:
-        """Run a command under the stopwatch.
-
-        Raises:
-            RuntimeError: it failed, so there is nothing to measure; the message is what it said.
-        """
-        stopwatch: list[str | Path] = [sys.executable, "-I", "-S", _HERE / "stopwatch.py"]
-        done = self._box.exec([*stopwatch, *command], env=self._env, input=stdin)
-        said, _, line = done.stderr.rstrip().rpartition("\n")
-        if done.returncode != 0 or not line.endswith(" 0"):
-            raise RuntimeError(f"{command[0]} failed: {said or done.stderr or done.stdout}")
-        seconds, kib, _ = line.split()
-        return Process(float(seconds) * 1000, int(kib) / 1024, done.stdout)
+    @property
+    def round_trips_ms(self) -> float:
+        """What the chain cannot do without."""
+        return self.verify.round_trips * self.rtt
 
 
 @dataclass(frozen=True)
-class ByPhonecheck:
-    """A `phonecheck verify` or `open`, and what its JSON says: of the link, and of the chain and its hosts and ports."""
+class Start:
+    """One start of each kind."""
 
-    process: Process
-    interface: str
-    dns: list[str]
-    chain_ms: float
-    round_trips: int
-    places: dict[tuple[str, int], None]
+    help: Process
+    empty: Process
 
 
-def verify(device: Device) -> ByPhonecheck:
-    """The whole flow: modem, check, chain, result."""
-    return _read(device.run("phonecheck", "verify", "--json"))
-
-
-def open_url(device: Device) -> ByPhonecheck:
-    """Modem and chain, without the app server: all that :func:`mmcli_and_curl` can do."""
-    check = _create(device).answer
-    return _read(device.run("phonecheck", "open", "-", "--json", stdin=f"{check['check_url']}\n"))
-
-
-def _read(process: Process) -> ByPhonecheck:
-    answer = json.loads(process.stdout)
-    hops = answer["hops"]
-    urls = [urlsplit(hop["url"]) for hop in hops]
-    return ByPhonecheck(
-        process,
-        answer["link"]["interface"],
-        answer["link"]["dns"],
-        sum(hop["ms"]["total"] for hop in hops),
-        sum(_round_trips(hop) for hop in hops),
-        # A dict, for its order: the names are asked for as the chain asks for them.
-        dict.fromkeys((url.hostname or "", url.port or {"http": 80, "https": 443}[url.scheme]) for url in urls),
-    )
-
-
-def _round_trips(hop: dict[str, Any]) -> int:
-    """What a hop cannot do without: name, TCP, TLS (1.3 one, 1.2 two) and request; on a kept connection the request."""
-    if hop["reused"]:
-        return 1
-    return (hop["dns_server"] is not None) + 1 + {None: 0, "TLSv1.3": 1, "TLSv1.2": 2}[hop["tls"]] + 1
-
-
-@dataclass(frozen=True)
-class ByCurl:
-    """The same by `mmcli` and `curl`: their processes, and in milliseconds what each part took of the network."""
-
-    mmcli: Process
-    curl: Process
-    names_ms: float
-    chain_ms: float
-    app_server_ms: float
-
-
-def mmcli_and_curl(device: Device, like: ByPhonecheck) -> ByCurl:
-    """Create a check, read the modem, open the check URL over the link, and hand the code over.
+def measure(runs: int, say: Callable[[str], None]) -> Table:
+    """Every kind in turn, at every round-trip time, in one sandbox.
 
     Raises:
-        RuntimeError: the number did not match, so it was not the same exchange.
+        SandboxError: it does not start here. RuntimeError: a run failed.
     """
-    created = _create(device)
-    mmcli = device.run("mmcli", "-m", "any")
-    hosts = dict.fromkeys(host for host, _ in like.places)
-    lookup = device.run(sys.executable, _HERE / "names.py", like.interface, ",".join(like.dns), *hosts)
-    names: dict[str, tuple[str, float]] = json.loads(lookup.stdout)
-    addresses = [word for host, port in like.places for word in ("--resolve", f"{host}:{port}:{names[host][0]}")]
-    # if! is SO_BINDTODEVICE before connect(), or an error; -b '' is an empty cookie jar.
-    bound = ["-L", "-b", "", "--interface", f"if!{like.interface}", *addresses]
-    opened = _curl(device, *bound, created.answer["check_url"])
-    finished = _post(device, "/exchange-code", opened.answer)
-    if finished.answer["match"] is not True:
-        raise RuntimeError("curl's own check did not match")
-    names_ms = sum(ms for _, ms in names.values())
-    return ByCurl(mmcli, opened.process, names_ms, opened.network_ms, created.network_ms + finished.network_ms)
-
-
-@dataclass(frozen=True)
-class _Curled:
-    """One curl: its process, the time from its first to its last byte, and the JSON that it got."""
-
-    process: Process
-    network_ms: float
-    answer: dict[str, Any]
-
-
-def _create(device: Device) -> _Curled:
-    return _post(device, "", {"phone_number": world.SUBSCRIBER.msisdn})
-
-
-def _post(device: Device, path: str, body: dict[str, str]) -> _Curled:
-    json_body = ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
-    return _curl(
-        device, "-K", "-", *json_body, _CHECKS + path, stdin=f'header = "Authorization: Bearer {world.SERVER_TOKEN}"'
+    rounds: list[Round] = []
+    starts: list[Start] = []
+    with device() as on:
+        empty = on.directory / "empty.py"
+        empty.write_text(_EMPTY)
+        # The first of each finds caches cold, here and at the servers, that are warm for all others.
+        mmcli_and_curl(on, verify(on))
+        for n in range(1, runs + 1):
+            say(f"exchange: round {n} of {runs}")
+            for rtt in RTTS:
+                on.ctl("set", f"radio_rtt={rtt}")
+                verified = verify(on)
+                rounds.append(Round(rtt, verified, open_url(on), mmcli_and_curl(on, verified)))
+                starts.append(Start(on.run("phonecheck", "--help"), on.run(sys.executable, empty, "--help")))
+        trips, authorities = rounds[0].verify.round_trips, on.authorities
+    return Table(
+        f"The exchange: {trips} round trips; {authorities} certificate authorities; medians",
+        tuple(f"{rtt} ms RTT" for rtt in RTTS),
+        _rows(rounds, starts),
+        facts={"round_trips": trips, "authorities": authorities},
     )
 
 
-def _curl(device: Device, *arguments: str, stdin: str = "") -> _Curled:
-    process = device.run("curl", "-sS", "--fail-with-body", "-w", "\n%{time_total}", *arguments, stdin=stdin)
-    body, _, seconds = process.stdout.rpartition("\n")
-    return _Curled(process, float(seconds) * 1000, json.loads(body))
+def _rows(rounds: list[Round], starts: list[Start]) -> list[Row]:
+    """Ratios and differences are taken within a round, then their median."""
+
+    def exchange(
+        name: str, figure: Callable[[Round], float], unit: str = "ms", budget: float | None = None, least_rtt: int = 0
+    ) -> Row:
+        columns = ([round(figure(r), 3) for r in rounds if r.rtt == rtt >= least_rtt] for rtt in RTTS)
+        return Row(name, unit, tuple(columns), budget)
+
+    def start(name: str, figure: Callable[[Start], float], unit: str, budget: float | None = None) -> Row:
+        return Row(name, unit, ([round(figure(s), 3) for s in starts], []), budget)
+
+    return [
+        exchange("phonecheck verify, cold", lambda r: r.verify.process.ms),
+        exchange("  beyond its network time", lambda r: r.verify.process.ms - r.network_ms, budget=300),
+        exchange("  peak memory of verify", lambda r: r.verify.process.mib, "MiB"),
+        exchange("phonecheck open, cold", lambda r: r.open.process.ms),
+        exchange("mmcli, names, curl -L", lambda r: r.curl.mmcli.ms + r.curl.names_ms + r.curl.curl.ms),
+        exchange("  peak memory of curl", lambda r: r.curl.curl.mib, "MiB"),
+        exchange("the chain, by phonecheck", lambda r: r.verify.chain_ms),
+        exchange("the chain, by names and curl -L", lambda r: r.curl_chain_ms),
+        exchange("the chain's round trips alone", lambda r: r.round_trips_ms),
+        exchange("  phonecheck / round trips", lambda r: r.verify.chain_ms / r.round_trips_ms, "x", 1.05, least_rtt=1),
+        exchange("  phonecheck / curl", lambda r: r.verify.chain_ms / r.curl_chain_ms, "x", 1.0, least_rtt=1),
+        start("phonecheck --help", lambda s: s.help.ms, "ms"),
+        start("an empty click program's --help", lambda s: s.empty.ms, "ms"),
+        start("  phonecheck / empty", lambda s: s.help.ms / s.empty.ms, "x", 1.6),
+        start("  peak memory of --help", lambda s: s.help.mib, "MiB"),
+        start("  peak memory of the empty program", lambda s: s.empty.mib, "MiB"),
+    ]
