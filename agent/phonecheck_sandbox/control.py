@@ -85,6 +85,7 @@ VERBS: dict[str, Verb] = {
     "vpn": Verb("on|kill-switch|off", "A VPN with wg-quick's rules; with kill-switch, nothing goes beside it.", 1, 1),
     "rp-filter": Verb("0|1|2", "Set the device's reverse path filter.", 1, 1),
     "snapshot": Verb("", "The device's rules, routes of all tables, links and addresses, to be compared."),
+    "later": Verb("SECONDS REQUEST...", "Make a request so long from now, or from when the sandbox is ready.", 2, 12),
     "counters": Verb("[reset]", "Packets that left, by interface and destination; reset starts them at zero.", 0, 1),
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from phonecheck_sandbox import counters, device, scenarios, snapshot, topology, 
 from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.connections import Connections
 from phonecheck_sandbox.control import Reply, Request, parse
+from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.lifetime import exit_status
 from phonecheck_sandbox.modem.stack import ModemStack
 from phonecheck_sandbox.modem_operations import ModemOperations
@@ -41,6 +44,7 @@ class Operations:
         self._ready = ready
         self._keeper = keeper
         self._manager = manager
+        self._planned: set[asyncio.Task[None]] = set()
         self._verbs: dict[str, Callable[[Request], Awaitable[Reply | None]]] = {
             "state": self._state,
             "wait-ready": self._wait_ready,
@@ -54,6 +58,7 @@ class Operations:
             "vpn": lambda r: asyncio.to_thread(vpn.switch, r.values[0]),
             "rp-filter": self._rp_filter,
             "snapshot": lambda _: asyncio.to_thread(snapshot.take),
+            "later": self._later,
             "counters": self._counters,
             **ModemOperations(stack, connections).verbs,
         }
@@ -129,6 +134,23 @@ class Operations:
         if text not in ("0", "1", "2"):
             raise ValueError("There is no such filter. Give 0 (off), 1 (strict) or 2 (loose).")
         await asyncio.to_thread(topology.set_rp_filter, int(text))
+
+    async def _later(self, request: Request) -> None:
+        text, *words = request.values
+        if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text):
+            raise ValueError(f"The time {text!r} is no number of seconds. Say: ctl later 2 drop-bearer.")
+        wanted = parse(words, self._stack.modems)  # now, while somebody is there to hear what is wrong with it
+        task = asyncio.ensure_future(self._do_later(float(text), wanted))
+        self._planned.add(task)  # the event loop itself holds only a weak reference
+        task.add_done_callback(self._planned.discard)
+
+    async def _do_later(self, seconds: float, request: Request) -> None:
+        await self._ready.wait()
+        await asyncio.sleep(seconds)
+        try:
+            await self.do(request)
+        except (SandboxError, ValueError) as error:
+            print(f"phonecheck-sandbox: {request.verb}, as planned: {error}", file=sys.stderr)
 
     async def _counters(self, request: Request) -> Reply:
         if request.values:

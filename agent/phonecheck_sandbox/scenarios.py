@@ -69,6 +69,10 @@ _MODEM = {
         "No session; polkit does not let anybody control the modem.", acts=("disconnect", f"deny {_CONTROL}")
     ),
     "manager-down": Scenario("ModemManager is not running.", acts=("manager-stop",)),
+    "manager-late": Scenario(
+        "ModemManager starts after 2 s, as at boot, and shows the modem 3 s later.",
+        acts=("manager-stop", "later 2 manager-start"),
+    ),
 }
 _LINK = {
     "unconfigured": Scenario("The session is up, and nobody has configured wwan0.", plan={"configure": False}),
@@ -113,7 +117,25 @@ _NETWORK = {
     "app-server-down": Scenario("The customer's app server does not answer.", {"app_fault": "down"}),
     "slow-result": Scenario("A result of v0.1 that takes its time.", {"platform_pending": 2}),
 }
-SCENARIOS: dict[str, Scenario] = _MODEM | _LINK | _NETWORK
+_HANGING = {"mno_hang": True}
+"""A hop that does not answer, so that a check is still under way when something happens to its link."""
+_LOSS = {
+    "drop": Scenario("A hop hangs; after 2 s the network ends the session.", _HANGING, acts=("later 2 drop-bearer",)),
+    "unplug": Scenario("A hop hangs; after 2 s the modem is pulled.", _HANGING, acts=("later 2 unplug",)),
+    "replug": Scenario(
+        "A hop hangs; after 2 s the modem is pulled, and plugged in again a second later.",
+        _HANGING,
+        acts=("later 2 unplug", "later 3 plug"),
+    ),
+    "manager-stops": Scenario("A hop hangs; after 2 s ModemManager ends.", _HANGING, acts=("later 2 manager-stop",)),
+    "manager-dies": Scenario("A hop hangs; after 2 s ModemManager crashes.", _HANGING, acts=("later 2 manager-kill",)),
+    "link-lost": Scenario("A hop hangs; after 2 s wwan0 is set down.", _HANGING, acts=("later 2 link-down",)),
+    "address-lost": Scenario(
+        "A hop hangs; after 2 s wwan0 loses its address.", _HANGING, acts=("later 2 address-lost",)
+    ),
+    "device-gone": Scenario("A hop hangs; after 2 s wwan0 is gone.", _HANGING, acts=("later 2 device-gone",)),
+}
+SCENARIOS: dict[str, Scenario] = _MODEM | _LINK | _LOSS | _NETWORK
 """For ``--scenario``, ``phonecheck-sandbox scenarios`` and tests."""
 
 

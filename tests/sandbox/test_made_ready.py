@@ -32,6 +32,8 @@ class Case:
     settings: str = ""
     pin: str | None = None
     family: int | None = None
+    changes: bool = False
+    """The scenario itself changes the device while the command runs."""
 
     def __str__(self) -> str:
         how = [
@@ -81,6 +83,15 @@ CASES = (
     Case("hat", 0, None, ("--interface", "usb0", "--dns", str(world.CARRIER_DNS[0]))),
     Case("polkit-denied", 4, "not-authorized", CONNECT),
     Case("manager-down", 4, "modem-manager-unavailable", CONNECT),
+    Case("manager-late", 0, None, (*CONNECT, "--wait", "30"), changes=True),
+    Case("drop", 5, "interface-gone", changes=True),
+    Case("unplug", 5, "interface-gone", changes=True),
+    Case("replug", 5, "interface-gone", changes=True),
+    Case("manager-stops", 5, "interface-gone", changes=True),
+    Case("manager-dies", 5, "interface-gone", changes=True),
+    Case("link-lost", 5, "interface-gone", changes=True),
+    Case("address-lost", 5, "interface-gone", changes=True),
+    Case("device-gone", 5, "interface-gone", changes=True),
 )
 
 
@@ -126,10 +137,14 @@ def test_scenario(case: Case, device_in: Callable[[str], Any], tmp_path: Path) -
     device = device_in(case.scenario)
     before = state_of(device)
     answer, seconds = run(device, case, tmp_path)
+    device.assert_no_leak()
     assert (answer.status, answer.code) == (case.status, case.code), answer.stdout + answer.stderr
     assert seconds < TIMEOUT + TAKE_DOWN
     if case.family is not None:
         assert {hop["peer"].count(":") > 0 for hop in answer.json["hops"]} == {case.family == 6}
+    assert device.run("phonecheck", "link", "cleanup").stdout == "Nothing was left behind.\n"
+    if case.changes:
+        return
     after = state_of(device)
     if case.pin == "1234" and case.status == 0:
         # An unlocked SIM stays unlocked, and its modem is what ModemManager makes of it.
@@ -143,7 +158,6 @@ def test_scenario(case: Case, device_in: Callable[[str], Any], tmp_path: Path) -
                 (s, lock, [b for b in bearers if b["connected"]]) for s, lock, bearers in state["modems"]
             ]
     assert after == before
-    device.assert_no_leak()
 
 
 def run(device: Any, case: Case, tmp_path: Path) -> tuple[Any, float]:
