@@ -225,25 +225,25 @@ class _Round:
             with sock:
                 sock.settimeout(max(0.001, limit.remaining()))
                 sock.sendall(struct.pack("!H", len(question.wire)) + question.wire)
-                (length,) = struct.unpack("!H", _exactly(sock, 2, limit))
-                return question.read(_exactly(sock, length, limit))
+                (length,) = struct.unpack("!H", self._exactly(sock, 2, limit))
+                return question.read(self._exactly(sock, length, limit))
         except (OSError, EOFError):
             return None
+
+    def _exactly(self, sock: socket.socket, count: int, limit: Deadline) -> bytes:
+        data = b""
+        while len(data) < count:
+            # Not the socket's own time-out, which would be renewed by each byte, and blind to the end of the link.
+            if not self._servers.wait([sock], select.POLLIN, limit.remaining()):
+                raise TimeoutError
+            more = sock.recv(count - len(data))
+            if not more:
+                raise EOFError
+            data += more
+        return data
 
     def _words(self, error: OSError) -> str:
         # Of a UDP socket these are the kernel's own words: what routers far away say of a host or net is not passed on.
         if error.errno in (errno.ENODEV, errno.ENETDOWN, errno.ENETUNREACH):
             raise gone(self._servers.interface, "went away") from None
         return "refused" if error.errno == errno.ECONNREFUSED else "cannot be reached"
-
-
-def _exactly(sock: socket.socket, count: int, limit: Deadline) -> bytes:
-    data = b""
-    while len(data) < count:
-        # The limit is for the whole: a server that drips bytes would renew a time-out with each.
-        sock.settimeout(max(0.001, limit.remaining()))
-        more = sock.recv(count - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return data

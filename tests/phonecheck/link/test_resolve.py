@@ -434,6 +434,25 @@ def test_whoever_sees_the_link_go_ends_the_search(bench):
     assert code(bench.resolver(wait=closing.wait), seconds=60) == ("interface-gone", loss.message)
 
 
+def test_whoever_sees_the_link_go_ends_the_wait_for_an_answer_by_tcp(bench):
+    closing = Closing()
+    loss = LinkError("interface-gone", "the modem was pulled")
+    over = threading.Event()
+
+    def unplug(query, protocol):
+        if protocol == "udp":
+            return [answer(query, flags=dns.flags.TC)]
+        closing.abort(loss)
+        over.wait(5)
+        return []
+
+    bench.server(unplug)
+    try:
+        assert code(bench.resolver(patience=60, wait=closing.wait), seconds=1) == ("interface-gone", loss.message)
+    finally:
+        over.set()
+
+
 def test_a_server_of_the_other_family_is_asked_soon_and_first_from_then_on(bench):
     """A network that carries one family only makes the servers of the other silent, all of them."""
     silent_ones = [bench.server(silent, address) for address in (SIX, SEVEN)]
