@@ -178,7 +178,9 @@ def look_at_link(settings: Settings, deadline: Deadline) -> LinkView:
         seen = session.read_modem(deadline, lambda: None, lambda _: None, lambda _: None)
         link = session.look(seen, deadline)
         try:
-            link, lacks = prepare.examine(link, family=settings.link.family)
+            link, lacks = prepare.examine(
+                link, family=settings.link.family, change=settings.link.routes == "auto", dhcp=seen is not None
+            )
         except AgentError as obstacle:
             return LinkView(link, (), routes.ours(), obstacle)
         return LinkView(link, lacks, routes.ours(), None)
@@ -302,4 +304,5 @@ def _app_server(settings: Settings, token: Secret | None, link: Link | None, ses
     from phonecheck.chain.transport import BoundTransport
 
     transport = BoundTransport(_backend(link, session.of_server), tls.context(settings.server))
-    return Client(settings.server, token, transport=transport)
+    # Between two questions for a result, too, nobody waits longer than there is a link.
+    return Client(settings.server, token, transport=transport, sleep=session.of_server.sleep)

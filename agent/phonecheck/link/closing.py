@@ -96,6 +96,14 @@ class Closing:
             raise self._lost
         return ready
 
+    def sleep(self, seconds: float) -> None:
+        """Wait for nothing but the time, or the end of the link.
+
+        Raises:
+            LinkError: the link has gone, before or by now.
+        """
+        self.wait((), 0, seconds)
+
     def abort(self, error: LinkError) -> None:
         """Let everybody who waits, or would, have ``error`` now: the link has gone. Only the first one counts."""
         with self._lock:
