@@ -26,7 +26,9 @@ def become(brought: BroughtUp | None) -> NoReturn:
     os.write(record, b"null" if brought is None else brought.to_json().encode())
     os.lseek(record, 0, os.SEEK_SET)
     os.dup2(record, 0)
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "phonecheck.aftermath"])  # noqa: S606  our own
+    # Found where this process found it, also if that was by "-m" in a directory, or by whoever set sys.path.
+    path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "phonecheck.aftermath"], path)  # noqa: S606  our own
 
 
 def main() -> None:

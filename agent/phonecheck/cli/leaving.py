@@ -7,9 +7,12 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from phonecheck.aside import Aside
 from phonecheck.errors import AgentError, ExitStatus
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def guarded(
@@ -25,35 +28,37 @@ def guarded(
         failed: shows an error and returns its exit status.
         lingering: what must still be done by a process of its own when a signal ends this one; the work fills it.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup's choice is left to stand
-            signal.signal(number, lambda number, _: _end_by(number, lingering))
+    for number in _SIGNALS:
+        # nohup's choice is left to stand, and a shell's for what it runs in the background
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, lambda number, _: _leave(number, lingering))
     try:
-        try:
-            return Aside(work, "work").result()
-        except AgentError as error:
-            return failed(error)
-        except Exception as error:  # a bug must end in a sentence too, and its text may hold anything
-            logging.getLogger("phonecheck").debug("internal error", exc_info=True)
-            where = _where(error)
-            return failed(AgentError("internal-error", f"Unexpected {type(error).__name__} in {where}."))
-    except KeyboardInterrupt:
-        try:
-            _linger(lingering)
-            # Not by sys.stderr: a thread that writes to it, and waits for its reader, holds its lock.
-            os.write(2, b"\nphonecheck: interrupted\n")
-        finally:
-            # Not sys.exit: it would wait for threads.
-            os._exit(ExitStatus.INTERRUPTED)
+        return Aside(work, "work").result()
+    except AgentError as error:
+        return failed(error)
+    except Exception as error:  # a bug must end in a sentence too, and its text may hold anything
+        logging.getLogger("phonecheck").debug("internal error", exc_info=True)
+        where = _where(error)
+        return failed(AgentError("internal-error", f"Unexpected {type(error).__name__} in {where}."))
 
 
-def _end_by(number: int, lingering: Sequence[Callable[[], None]]) -> None:
-    """End by the signal, as whoever sent it expects to see it."""
+def _leave(number: int, lingering: Sequence[Callable[[], None]]) -> NoReturn:
+    """End by the signal, as whoever sent it expects to see it; on Ctrl-C with a status of our own."""
+    # The same signal often comes twice at once, to the process and to its group (timeout(1) does that), and must not
+    # strike the one that lingers before it is on its own.
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     try:
         _linger(lingering)
+        if number == signal.SIGINT:
+            # Not by sys.stderr: a thread that writes to it, and waits for its reader, holds its lock.
+            os.write(2, b"\nphonecheck: interrupted\n")
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
     finally:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        # Not sys.exit: it would wait for threads.
+        os._exit(ExitStatus.INTERRUPTED)
 
 
 def _linger(lingering: Sequence[Callable[[], None]]) -> None:
@@ -61,8 +66,6 @@ def _linger(lingering: Sequence[Callable[[], None]]) -> None:
     if not lingering or os.fork() != 0:
         return
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
         null = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):  # a reader of ours must not wait for this process
             os.dup2(null, stream)

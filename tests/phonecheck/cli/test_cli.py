@@ -178,6 +178,51 @@ def test_ctrl_c_leaves_at_once_with_130(tmp_path: Path) -> None:
     assert b"Traceback" not in stderr
 
 
+LEAVING = """
+import os, sys, time
+from phonecheck.cli.leaving import guarded
+
+def work():
+    print("at work", flush=True)
+    time.sleep(60)
+
+def last():
+    time.sleep(0.1)
+    os.write(int(sys.argv[1]), b"seen off")
+
+guarded(work, lambda error: 70, [last])
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGHUP, -signal.SIGHUP)]
+)
+def test_a_signal_that_comes_many_times_does_not_strike_what_lingers(number: signal.Signals, status: int) -> None:
+    """timeout(1) sends its signal to the process and then to the group, the process again included."""
+    reader, writer = os.pipe()
+    child = subprocess.Popen(
+        [sys.executable, "-c", LEAVING, str(writer)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=(writer,),
+        start_new_session=True,
+    )
+    os.close(writer)
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()
+        while child.poll() is None:
+            os.killpg(child.pid, number)
+        with open(reader, "rb") as told:  # noqa: PTH123  a descriptor
+            assert told.read() == b"seen off"
+        _, stderr = child.communicate()
+    finally:
+        child.kill()
+        child.wait()
+    assert child.returncode == status
+    assert b"Traceback" not in stderr
+
+
 def test_steps_fill_in_on_a_terminal_and_colour_obeys_no_color() -> None:
     def on_a_terminal(**env: str) -> str:
         leader, follower = pty.openpty()
