@@ -23,8 +23,10 @@ def failed(reason: FailedReason) -> ModemError:
     )
 
 
-def sim(modem: Modem) -> SimError | None:
-    """The error of a modem without a SIM, once it has been looked for."""
+def sim(modem: Modem) -> ModemError | None:
+    """The error of a modem without a SIM, once it has been looked for, or of one that ModemManager has given up."""
+    if modem.state is ModemState.FAILED:
+        return failed(modem.failed_reason)
     if modem.sim is None and ModemState.DISABLED <= modem.state < ModemState.CONNECTED:
         return SimError("sim-missing", "The modem has no SIM.")
     return None

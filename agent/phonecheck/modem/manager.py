@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, BearerError, ExitStatus, ModemError, SimError
 from phonecheck.model import Lock, Modem, ModemState
-from phonecheck.modem import faults, locks, names, parse
+from phonecheck.modem import faults, lacking, locks, names, parse
 from phonecheck.modem.bus import ModemBus
 from phonecheck.modem.select import select
 from phonecheck.redact import Secret
@@ -123,12 +123,18 @@ class ModemManager:
 
         Raises:
             ConfigError: bad-setting, it can be no PIN; none was sent.
-            SimError: pin-refused, with the tries left; puk-required; sim-locked, it is not the PIN that it wants.
-            ModemError: modem-manager-unavailable, not-authorized, modem-not-found.
+            SimError: pin-refused, with the tries left; puk-required; sim-locked, it is not the PIN that it wants;
+                sim-missing.
+            ModemError: modem-manager-unavailable, not-authorized, modem-not-found; not-connected, ModemManager has given
+                the modem up.
             DeadlineExceeded: with a modem's exit status.
         """
         checked = locks.parse_pin(pin.value)
         if modem.state is not ModemState.LOCKED:
+            if (missing := lacking.sim(modem)) is not None:
+                raise missing
+            if modem.state < ModemState.LOCKED and modem.lock is Lock.UNKNOWN:
+                raise faults.Busy("modem-manager-unavailable", "ModemManager is still finding out what the modem is.")
             return
         if modem.lock is not Lock.SIM_PIN or modem.sim is None:
             raise locks.locked(modem)

@@ -200,8 +200,6 @@ def bearer_of(modem: Modem, family: Family = "auto") -> Bearer | None:
 
 
 def _check_sim(modem: Modem) -> None:
-    if modem.state is ModemState.FAILED:
-        raise lacking.failed(modem.failed_reason)
     if (missing := lacking.sim(modem)) is not None:
         raise missing
 

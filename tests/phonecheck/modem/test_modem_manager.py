@@ -115,6 +115,22 @@ def test_another_lock_gets_no_pin(lock, code):
     assert daemon.asked == []
 
 
+@pytest.mark.parametrize(
+    ("state", "properties", "code"),
+    [
+        (-1, {"StateFailedReason": 2, "Sim": "/"}, "sim-missing"),
+        (-1, {"StateFailedReason": 1}, "not-connected"),
+        (3, {"Sim": "/"}, "sim-missing"),
+        (1, {"UnlockRequired": 0}, "modem-manager-unavailable"),
+    ],
+)
+def test_a_modem_that_is_not_locked_is_not_therefore_unlocked(state, properties, code):
+    daemon = FakeModemManager()
+    daemon.become(state, **properties)
+    assert unlocking(daemon).code == code
+    assert daemon.asked == []
+
+
 def test_what_can_be_no_pin_is_not_sent():
     daemon = FakeModemManager()
     daemon.become(2, UnlockRequired=2)
