@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, ExitStatus, LinkError
-from phonecheck.link import capability, claims, netlink, path, routes
+from phonecheck.link import capability, claims, marks, netlink, path, routes
 from phonecheck.link.dhcp import lease
 from phonecheck.link.routes import Configured
 from phonecheck.link.rtmessage import Device
@@ -64,8 +64,8 @@ def prepare(link: Link, *, family: str, change: bool, deadline: Deadline, dhcp: 
             try:
                 return Prepared(_usable(wanted), configured)
             except AgentError as obstacle:
-                leased = dhcp and family != "6" and _needs_lease(wanted, configured)
-                if not change or obstacle.code not in _MENDABLE or not (leased or (wanted.addresses and wanted.dns)):
+                leased = dhcp and family != "6" and _needs_lease(wanted, shared=configured is not None)
+                if not (change and _mendable(obstacle, wanted, leased=leased)):
                     raise
                 if not capability.holds(capability.NET_ADMIN):
                     raise _without_capability(obstacle, wanted) from None
@@ -81,8 +81,10 @@ def prepare(link: Link, *, family: str, change: bool, deadline: Deadline, dhcp: 
         raise
 
 
-def examine(link: Link, *, family: str) -> tuple[Link, tuple[str, ...]]:
-    """The link as :func:`prepare` would find it, and what that would set up, as commands. Nothing is changed here.
+def examine(link: Link, *, family: str, change: bool, dhcp: bool) -> tuple[Link, tuple[str, ...]]:
+    """The link as :func:`prepare` would find it, and what that would set up. Nothing is changed here.
+
+    What is set up is told as commands; a lease, of which only its server knows what it gives, in words.
 
     Raises:
         LinkError, ConfigError: as prepare, where it could not mend what the link lacks.
@@ -93,12 +95,13 @@ def examine(link: Link, *, family: str) -> tuple[Link, tuple[str, ...]]:
     wanted = _wanted(link, device, family)
     try:
         return _usable(wanted), ()
-    except LinkError as obstacle:
-        if obstacle.code not in _MENDABLE or not wanted.addresses:
+    except AgentError as obstacle:
+        leased = dhcp and family != "6" and _needs_lease(wanted, shared=bool(marks.marked(device.index)))
+        if not (change and _mendable(obstacle, wanted, leased=leased)):
             raise
         if not capability.holds(capability.NET_ADMIN):
             raise _without_capability(obstacle, wanted) from None
-        return wanted, routes.commands(wanted)
+        return wanted, (f"a DHCP lease on {device.name}",) if leased else routes.commands(wanted)
 
 
 def _clean() -> None:
@@ -149,9 +152,13 @@ def _wanted(link: Link, device: Device, family: str) -> Link:
     return dataclasses.replace(link, addresses=addresses, gateways=gateways, dns=dns)
 
 
-def _needs_lease(link: Link, configured: Configured | None) -> bool:
+def _needs_lease(link: Link, *, shared: bool) -> bool:
     """Whether nobody gave the link an address; or a run did by a lease, of whose servers only that run knows."""
-    return not link.addresses or (configured is not None and not link.dns)
+    return not link.addresses or (shared and not link.dns)
+
+
+def _mendable(obstacle: AgentError, link: Link, *, leased: bool) -> bool:
+    return obstacle.code in _MENDABLE and (leased or bool(link.addresses and link.dns))
 
 
 def _leased(link: Link, device: Device, deadline: Deadline) -> Link:

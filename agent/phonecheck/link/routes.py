@@ -111,9 +111,16 @@ def bring_up(device: Device) -> None:
 
 
 def commands(link: Link) -> tuple[str, ...]:
-    """What a person would type to give the link what it lacks; that is not marked then, and stays."""
+    """What a person would type to give the link what it lacks; that is not marked then, and stays.
+
+    Raises:
+        LinkError: wrong-path, as :func:`set_up`.
+    """
     device = netlink.device(link.interface)
-    return tuple(step.command for step in lacking.steps(link, device)) if device else ()
+    if device is None:
+        return ()
+    _refuse_twins(link, device)
+    return tuple(step.command for step in lacking.steps(link, device))
 
 
 def ours() -> tuple[str, ...]:
