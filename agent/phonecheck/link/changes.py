@@ -8,6 +8,7 @@ there is one to make.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import socket
@@ -19,6 +20,7 @@ from phonecheck.link import netlink
 from phonecheck.link.rtmessage import Address, Device, Route, Rule
 from phonecheck.model import IPAddress, IPInterface
 
+_log = logging.getLogger(__name__)
 PROTOCOL = 112
 _TABLES = 112_000
 _ONLINK = 4  # RTNH_F_ONLINK
@@ -27,7 +29,7 @@ _SCOPE_LINK, _SCOPE_ANY = 253, 255  # the second is RT_SCOPE_NOWHERE, with which
 # to this device alone (3GPP TS 23.401, 5.3.1.2.2), during which it could not be used.
 _ADDRESS_FLAGS = 0x200 | 0x02  # IFA_F_NOPREFIXROUTE, IFA_F_NODAD
 _ALIAS_MAX = 255  # IFALIASZ (linux/if.h) less the NUL
-_NOTE = re.compile(r" ?\[phonecheck: set up, accept_ra was (\d)\]$")
+_NOTE = re.compile(r" ?\[phonecheck: set up, accept_ra was (-?\d+)\]$")
 
 
 def table_of(index: int) -> int:
@@ -100,8 +102,12 @@ def bring_up(ip: Any, device: Device) -> None:
     note = f"{device.alias} [phonecheck: set up, accept_ra was {before}]".lstrip()
     if len(os.fsencode(note)) <= _ALIAS_MAX:
         _ask(ip.link, "set", index=device.index, ifalias=note)
-    if before != "0":
-        _accept_ra(device.name, "0")
+    if before != "0" and not _refuses_ra(device.name):
+        _log.warning(
+            "net.ipv6.conf.%s.accept_ra cannot be switched off (in a unit, for ProtectKernelTunables=):"
+            " while the exchange lasts, the operator may give this device an IPv6 default route.",
+            device.name,
+        )
     _ask(ip.link, "set", index=device.index, state="up")
 
 
@@ -119,6 +125,12 @@ def take_down(ip: Any, device: Device) -> None:
         if note[1] != "0":
             _accept_ra(device.name, note[1])
     _ask(ip.link, "set", index=device.index, ifalias=_NOTE.sub("", device.alias))
+
+
+def _refuses_ra(name: str) -> bool:
+    """Switch router advertisements off; false where /proc/sys may not be written to."""
+    _accept_ra(name, "0")
+    return _accept_ra(name) == "0"
 
 
 def _accept_ra(name: str, value: str | None = None) -> str | None:

@@ -9,15 +9,19 @@ hardware address (RFC 2131, 4.3.1).
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
 import select
 import shutil
+import signal
+import stat
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
 from typing import IO, cast
 
 from phonecheck.deadline import Deadline
@@ -81,8 +85,15 @@ def lease(interface: str, deadline: Deadline) -> Lease:
             hint="Install one: apt install busybox; or let NetworkManager configure the interface.",
         )
     seconds = deadline.remaining()
-    with _script() as script:
-        said = _run([client[0], *client[1](interface, script.path, int(seconds) + 1)], script.descriptor, deadline)
+    try:
+        with _script() as script:
+            said = _run([client[0], *client[1](interface, script.path, int(seconds) + 1)], script.descriptor, deadline)
+    except OSError as error:
+        raise BearerError(
+            "no-ip-config",
+            f"{interface} has no address, and {client[0]} cannot be run to ask for one: {error.strerror}.",
+            hint="Let NetworkManager configure the interface; or see what the unit or a sysctl forbids.",
+        ) from None
     found = read(said)
     if found is None:
         early = deadline.remaining() > 1
@@ -189,6 +200,8 @@ def _script() -> Iterator[_Script]:
     finally:
         os.close(opened)
     try:
+        if not os.fstat(read_only).st_mode & stat.S_IXUSR:
+            raise PermissionError(errno.EACCES, "the sysctl vm.memfd_noexec is 2")
         yield _Script(f"/proc/self/fd/{read_only}", read_only)
     finally:
         os.close(read_only)
@@ -198,12 +211,13 @@ def _run(command: list[str], script: int, deadline: Deadline) -> str:
     """What the client prints until it has ended, has a lease, or has had its time; it has ended then."""
     said = b""
     with subprocess.Popen(
-        command,
+        [*_leash(), *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         pass_fds=[script],
         env={"PATH": _search_path()},
+        process_group=0,
     ) as client:
         output = cast("IO[bytes]", client.stdout)
         try:
@@ -214,5 +228,12 @@ def _run(command: list[str], script: int, deadline: Deadline) -> str:
                     break
                 said += piece
         finally:
-            client.kill()
+            # With what it has started. Nobody has waited for it yet, so the number is still its own.
+            os.killpg(client.pid, signal.SIGKILL)
     return said.decode("ascii", "replace")
+
+
+def _leash() -> list[str]:
+    """What has the kernel end the client if this process is killed: util-linux's setpriv (busybox's cannot)."""
+    found = shutil.which("setpriv", path=_search_path())
+    return [found, "--pdeathsig", "KILL"] if found and Path(found).resolve().name == "setpriv" else []

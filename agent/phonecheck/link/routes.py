@@ -182,4 +182,7 @@ def _refusal(device: Device, step: lacking.Step, error: OSError) -> LinkError:
     hint = None
     if error.errno == errno.EPERM:
         hint = "CAP_NET_ADMIN counts in its own network namespace only: run it where the interface belongs."
+    elif error.errno == errno.EACCES and step.family == 6:  # inet6_addr_add in net/ipv6/addrconf.c
+        name = device.name.replace(".", "/")  # sysctl reads a dot in a name as its own separator
+        hint = f"IPv6 is off there: sysctl -w net.ipv6.conf.{name}.disable_ipv6=0; or ask for an IPv4 bearer (ip-type)."
     return LinkError("no-route", f"The kernel refuses `{step.command}`: {error.strerror}.", hint=hint)

@@ -137,9 +137,9 @@ class Lab:
         for node, name in ((self.device, "wwan0"), (self.peer, "p0")):
             node("commands", lines=[f"ip link set {name} address 02:00:00:00:00:01 arp off"])
 
-    def another(self) -> Node:
-        """A further process on the device."""
-        return Node(self._enter())
+    def another(self, *prefix: str) -> Node:
+        """A further process on the device, started by a command."""
+        return Node([*self._enter(), *prefix])
 
     def exchange(self) -> tuple[Node, Node]:
         """A process on the device for an exchange, and one beside its peer."""

@@ -27,7 +27,7 @@ from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError
 from phonecheck.link import bind, claims, netlink, path, routes
 from phonecheck.link.dhcp import lease
-from phonecheck.link.prepare import Prepared, prepare
+from phonecheck.link.prepare import Prepared, examine, prepare
 from phonecheck.link.resolve import Resolver
 from phonecheck.model import Link
 
@@ -150,6 +150,16 @@ def make_ready(
         "configured": done.configured is not None,
         "pyroute2": "pyroute2" in sys.modules,
     }
+
+
+@call
+def examined(
+    addresses: list[str], *, dns: list[str] | None = None, change: bool = True, dhcp: bool = False
+) -> tuple[str, ...]:
+    """What `link show` says that the link lacks."""
+    servers = tuple(ip_address(d) for d in ([DNS] if dns is None else dns))
+    link = dataclasses.replace(_link("wwan0", addresses, None, None), dns=servers)
+    return examine(link, family="auto", change=change, dhcp=dhcp)[1]
 
 
 @call

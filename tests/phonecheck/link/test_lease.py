@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import stat
+import time
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
@@ -131,6 +135,45 @@ def test_a_client_that_fails(lab, tmp_path):
     lab.device("search_only", directory=str(tmp_path))
     failure = lab.device.fails("take_lease")
     assert (failure.code, failure.message.partition(":")[0]) == ("no-ip-config", "The DHCP client gave up")
+
+
+def ended(file):
+    """Whether the process whose number is in the file has ended, or does so at once."""
+    state = Path("/proc", file.read_text().strip(), "stat")
+    for _ in range(100):
+        try:
+            if state.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.netns
+def test_nothing_of_a_client_that_hangs_is_left(lab, tmp_path):
+    (tmp_path / "udhcpc").write_text(f"#!/bin/sh\nsleep 60 &\necho $! >{tmp_path}/child\nwait\n")
+    (tmp_path / "udhcpc").chmod(0o755)
+    lab.device("search_only", directory=str(tmp_path))
+    assert lab.device.fails("take_lease", seconds=0.5).code == "no-ip-config"
+    assert ended(tmp_path / "child")
+
+
+@pytest.mark.netns
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="there is no setpriv of util-linux")
+def test_a_client_ends_with_an_agent_that_is_killed(lab, tmp_path):
+    (tmp_path / "busybox").write_text(
+        f"#!/bin/sh\necho $$ >{tmp_path}/client.new\nmv {tmp_path}/client.new {tmp_path}/client\nexec sleep 60\n"
+    )
+    (tmp_path / "busybox").chmod(0o755)
+    agent = lab.another("env", f"PATH={tmp_path}:{os.environ['PATH']}")
+    agent.tell("take_lease", seconds=30.0)
+    while not (tmp_path / "client").exists():
+        time.sleep(0.01)
+    os.kill(agent.pid, signal.SIGKILL)
+    agent.wait()
+    agent.close()
+    assert ended(tmp_path / "client")
 
 
 @pytest.mark.netns

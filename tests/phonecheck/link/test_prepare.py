@@ -208,6 +208,10 @@ def test_a_family_that_the_kernel_refuses_is_left_out(lab):
         failure.message
         == f"The kernel refuses `ip addr add {LINK6[0]} dev wwan0 noprefixroute nodad`: Permission denied."
     )
+    lab(failure.hint.removeprefix("IPv6 is off there: ").partition(";")[0])
+    lab.device("make_ready", addresses=LINK6, **link)
+    lab.device("take_back")
+    lab("echo 1 > /proc/sys/net/ipv6/conf/wwan0/disable_ipv6")
     assert lab.device("state") == before
 
 
@@ -279,3 +283,53 @@ def test_without_the_capability_it_says_what_to_type(lab, lines, link):
         assert lab.device("ours") == []
     finally:
         nobody.close()
+
+
+@pytest.mark.parametrize(
+    ("lines", "link", "code"),
+    [
+        ((), {"addresses": LINK}, None),
+        ((), {"addresses": LINK, "change": False}, "no-route"),
+        ((), {"addresses": LINK, "dns": []}, "bad-setting"),
+        ((), {"addresses": [], "dns": [], "dhcp": True}, None),
+        ((), {"addresses": [], "dns": [], "dhcp": True, "change": False}, "no-route"),
+        ((), {"addresses": []}, "no-route"),
+        (("ip addr add 10.64.0.2/32 dev lan0",), {"addresses": LINK}, "wrong-path"),
+    ],
+)
+def test_a_look_tells_what_would_be_done_and_whether_it_can_be(lab, lines, link, code):
+    """Nothing is done for it; and where an exchange would be refused, so is the look, with the same words."""
+    lab(*BARE, *lines)
+    before = lab.device("state")
+    if code is None:
+        lacks = lab.device("examined", **link)
+        assert (
+            lacks == ["a DHCP lease on wwan0"] if link.get("dhcp") else lacks[0].startswith("ip addr add 10.64.0.2/30")
+        )
+    else:
+        look, attempt = (lab.device.fails(name, **link) for name in ("examined", "make_ready"))
+        assert (look.code, look.message, look.hint) == (code, attempt.message, attempt.hint)
+    assert lab.device("state") == before
+
+
+def test_a_look_at_a_link_that_another_run_has_leased(lab):
+    lab.peer("dhcp_server")
+    lab(*BARE)
+    lab.device("make_ready", addresses=[], dns=[], dhcp=True)
+    assert lab.device("examined", addresses=[], dns=[], dhcp=True) == ["a DHCP lease on wwan0"]
+
+
+def test_advertisements_that_cannot_be_refused_are_told(lab, capfd):
+    """As in a unit with ProtectKernelTunables=: /proc/sys cannot be written to."""
+    lab(*BARE)
+    lab.device("make_ready", addresses=LINK)
+    lab.device("take_back")
+    assert "accept_ra" not in capfd.readouterr().err
+    confined = lab.another("unshare", "-m")
+    try:
+        confined("commands", lines=["mount --bind /proc/sys /proc/sys", "mount -o remount,bind,ro /proc/sys"])
+        assert confined("make_ready", addresses=LINK)["configured"]
+        assert "accept_ra cannot be switched off" in capfd.readouterr().err
+        confined("take_back")
+    finally:
+        confined.close()
