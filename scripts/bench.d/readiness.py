@@ -72,6 +72,12 @@ def _before(seen: Seen) -> list[Call]:
     return [call for call in seen.calls if call.began < seen.answered]
 
 
+def _reading(seen: Seen) -> tuple[float, float]:
+    if seen.reading is None or seen.configured is None or seen.first_packet is None:
+        raise RuntimeError("verify configured no link, or sent nothing over it")
+    return seen.reading
+
+
 def _connected(seen: Seen) -> float:
     """When ModemManager said that the bearer is up."""
     return next(call.ended for call in seen.calls if call.method == "Connect")
@@ -92,8 +98,8 @@ def _going_down(seen: Seen) -> float:
 
 
 def _share(seen: Seen) -> float:
-    """The agent's own time at the modem: from its first word on the bus to the last that it has to know of the bearer."""
-    began, ended = seen.reading or (0.0, 0.0)
+    """The agent's own time at the modem: from its first word on the bus until the bearer is read, less ModemManager's."""
+    began, ended = _reading(seen)
     return ended - began - _going_up(seen)
 
 
@@ -113,12 +119,13 @@ def _rows(rounds: list[Round]) -> list[Row]:
         verify("phonecheck verify, to its answer", lambda s: s.answered),
         verify("  to the chain's first packet", lambda s: s.first_packet or 0.0),
         verify("  to a link that is configured", lambda s: s.configured or 0.0),
-        verify("  to a bearer that is up", _connected, up=False),
-        verify("    ModemManager's own time of it", _going_up, up=False),
+        verify("  to a bearer that is up and read", lambda s: _reading(s)[1]),
+        verify("    its start, until it speaks on the bus", lambda s: _reading(s)[0]),
         verify("    the agent's own time at the modem", _share),
+        verify("    ModemManager's own time", _going_up, up=False),
         mmcli("mmcli, to a bearer that is up", _connected),
-        mmcli("    ModemManager's own time of it", _going_up),
+        mmcli("    ModemManager's own time", _going_up),
         verify("verify, from its answer to its end", lambda s: s.ended - s.answered),
-        verify("    ModemManager's own time of it", _going_down, up=False),
+        verify("    ModemManager's own time", _going_down, up=False),
         row("mmcli, to the same end", lambda r: r.disconnect.ended + r.disable.ended, lambda r: r.disconnect.ended),
     ]

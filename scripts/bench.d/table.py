@@ -43,7 +43,8 @@ class Table:
     def show(self) -> str:
         """The table as text."""
         name_width, width = max(len(row.name) for row in self.rows) + 2, 20 if self.worst else 12
-        heads = (f"{name:>{width}}" for name in (*self.columns, "budget"))
+        budget = ["budget"] if any(row.budget is not None for row in self.rows) else []
+        heads = (f"{name:>{width}}" for name in (*self.columns, *budget))
         lines = [self.title, " " * name_width + "".join(heads)]
         for row in self.rows:
             digits = 3 if row.unit == "x" else 1

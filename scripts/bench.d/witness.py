@@ -29,7 +29,7 @@ _INTERFACE = "wwan0"
 _MODEM_MANAGER = "org.freedesktop.ModemManager1"
 _CONNECTED = 11  # MMModemState
 _OPERATOR = frozenset(a.packed for a in (world.MNO_START, world.MNO_ENRICH, world.MNO_IDENTITY))
-_QUIET_MS = 150
+_QUIET_MS = 100
 """When nothing has left for so long, the operator's answer is awaited."""
 _TICK_MS = 20
 _ETH_P_ALL = 3  # linux/if_ether.h; a socket of ETH_P_IP is not shown what leaves
