@@ -22,6 +22,9 @@ PATH = "/usr/sbin/NetworkManager"
 _PACKAGE = "network-manager"
 # A line of apt-get --simulate: an upgrade names the old version in brackets, and is not needed to run the program.
 _NEW = re.compile(rf"^Inst ({_PACKAGE}|lib[^ ]+) \(", re.MULTILINE)
+# Setup waits for it, each time as long as it fails: offline, apt would try again and again.
+_IMPATIENT = ["-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"]
+_LONGEST_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +58,31 @@ def unpack(directory: Path) -> None:
     Raises:
         SandboxError: apt does not know the packages, or cannot get them.
     """
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    # Whole or not at all: the name is taken when everything is in it.
-    with tempfile.TemporaryDirectory(dir=directory.parent) as place:
-        debs, tree = Path(place, "debs"), Path(place, "tree")
-        debs.mkdir()
-        simulation = _run(["apt-get", "--simulate", "--no-install-recommends", "install", _PACKAGE], debs)
-        # As root, apt would download as a user of its own, who may not write here.
-        sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-        _run(["apt-get", *sandbox, "download", *_NEW.findall(simulation)], debs)
-        for deb in sorted(debs.glob("*.deb")):
-            _run(["dpkg-deb", "--extract", str(deb), str(tree)], debs)
-        if (tree / "lib").is_dir():  # Debian 12 has libraries there; the machine's own /lib is in /usr
-            shutil.copytree(tree / "lib", tree / "usr" / "lib", symlinks=True, dirs_exist_ok=True)
-        if not _runs(tree / PATH.lstrip("/")):
-            raise SandboxError(f"{_PACKAGE} has no {PATH}.", hint="The sandbox uses its stand-in without it.")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        # Whole or not at all: the name is taken when everything is in it.
+        with tempfile.TemporaryDirectory(dir=directory.parent) as place:
+            _unpack(directory, Path(place))
+    except OSError as error:
+        raise SandboxError(
+            f"{directory} cannot be written: {error.strerror}.", hint="Set XDG_CACHE_HOME to a directory of yours."
+        ) from None
+
+
+def _unpack(directory: Path, place: Path) -> None:
+    debs, tree = place / "debs", place / "tree"
+    debs.mkdir()
+    simulation = _run(["apt-get", "--simulate", "--no-install-recommends", "install", _PACKAGE], debs)
+    # As root, apt would download as a user of its own, who may not write here.
+    sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
+    _run(["apt-get", *_IMPATIENT, *sandbox, "download", *_NEW.findall(simulation)], debs)
+    for deb in sorted(debs.glob("*.deb")):
+        _run(["dpkg-deb", "--extract", str(deb), str(tree)], debs)
+    if (tree / "lib").is_dir():  # Debian 12 has libraries there; the machine's own /lib is in /usr
+        shutil.copytree(tree / "lib", tree / "usr" / "lib", symlinks=True, dirs_exist_ok=True)
+    if not _runs(tree / PATH.lstrip("/")):
+        raise SandboxError(f"{_PACKAGE} has no {PATH}.", hint="The sandbox uses its stand-in without it.")
+    if not _runs(directory / PATH.lstrip("/")):  # else another checkout's setup was first, and a sandbox may run it
         shutil.rmtree(directory, ignore_errors=True)
         tree.rename(directory)
 
@@ -81,10 +94,23 @@ def _runs(program: Path) -> bool:
 def _run(argv: Sequence[str], directory: Path) -> str:
     try:
         done = subprocess.run(
-            argv, cwd=directory, env=os.environ | {"LC_ALL": "C"}, capture_output=True, text=True, check=False
+            argv,
+            cwd=directory,
+            env=os.environ | {"LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_SECONDS,
+            check=False,
         )
-    except FileNotFoundError:
-        raise SandboxError(f"{argv[0]} is not here.", hint="The sandbox uses its stand-in without it.") from None
+    except OSError as error:
+        raise SandboxError(
+            f"{argv[0]} cannot be run: {error.strerror}.", hint="The sandbox uses its stand-in without it."
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise SandboxError(
+            f"{argv[0]} did not end in {_LONGEST_SECONDS:.0f} s.", hint="Try again with a better network."
+        ) from None
     if done.returncode:
         said = (done.stderr.strip() or "it does not say why").splitlines()[-1]
         raise SandboxError(f"{argv[0]} failed: {said}", hint="Refresh its lists: sudo apt-get update")

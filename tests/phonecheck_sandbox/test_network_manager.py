@@ -124,8 +124,17 @@ def test_unpacking_takes_only_what_the_machine_lacks(debian: Path) -> None:
     nm_package.unpack(debian)
     assert nm_package.find(debian / "not-installed", debian) == nm_package.Program(debian)
     assert [file.name for file in (debian / "usr/lib").iterdir()] == ["libnm0.deb"]
-    nm_package.unpack(debian)  # over an older one
     assert [path.name for path in debian.parent.iterdir()] == ["network-manager"]
+
+
+def test_only_what_does_not_run_is_replaced(debian: Path) -> None:
+    (debian / "rest-of-an-older-one").mkdir(parents=True)
+    nm_package.unpack(debian)
+    assert not (debian / "rest-of-an-older-one").exists()
+    # Another checkout's setup was first, and a sandbox may be running it.
+    (debian / "another's").touch()
+    nm_package.unpack(debian)
+    assert (debian / "another's").exists()
 
 
 def test_unpacking_that_fails_leaves_nothing(debian: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,3 +142,9 @@ def test_unpacking_that_fails_leaves_nothing(debian: Path, monkeypatch: pytest.M
     with pytest.raises(SandboxError, match="apt-get failed: E: no network"):
         nm_package.unpack(debian)
     assert list(debian.parent.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_told_in_a_sentence(debian: Path) -> None:
+    debian.parent.touch()
+    with pytest.raises(SandboxError, match="cannot be written: "):
+        nm_package.unpack(debian / "below")
