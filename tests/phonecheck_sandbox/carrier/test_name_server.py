@@ -66,7 +66,8 @@ def test_aliases_are_followed_to_the_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("node.platform.example", "AAAA"), ("lab.mno.example", "HTTPS"), ("api.platform.example", "AAAA")]
+    ("name", "kind"),
+    [("node.platform.example", "AAAA"), ("lab.mno.example", "HTTPS"), ("api.platform.example", "AAAA")],
 )
 def test_what_a_name_does_not_have_is_an_empty_answer_with_soa(name: str, kind: str) -> None:
     (answer,) = ask(name, kind)
