@@ -46,7 +46,8 @@ def test_network_manager_on_the_device(box: Box, kind: str) -> None:
         "defaults": [[str(world.PGW.ip), 700]],
     }
     first = seen["first"]
-    assert (first["code"], first["link"], len(first["started"])) == ("", configured, 1)
+    # Told twice: before it is begun, and by its name.
+    assert (first["code"], first["link"], len(first["started"])) == ("", configured, 2)
     assert seen["interface"] == "wwan0"
     assert seen["name_servers"] == [str(server) for server in world.CARRIER_DNS]
     # It is up, so nothing is begun, and it is not interrupted.

@@ -33,7 +33,7 @@ class BroughtUp:
         up_before: those of them that were connected.
         connecting: a Connect was sent, and its answer is not here.
         bearer: ours.
-        active: NetworkManager's connection, as its ``activate`` told.
+        active: NetworkManager's connection, or the device that it is on, as its ``activate`` told.
     """
 
     modem: str = ""

@@ -34,7 +34,7 @@ class Activator(Protocol):
         """Whether this modem is its to connect."""
 
     def activate(self, modem_path: str, deadline: Deadline, started: Callable[[str], None]) -> None:
-        """Connect it, and tell as soon as there is something to take down."""
+        """Connect it, and tell beforehand what is to be taken down; nothing where nothing came of it."""
 
 
 def make_ready(

@@ -25,6 +25,8 @@ _SETTINGS = f"{SERVICE}.Settings.Connection"
 _CALL_SECONDS = 5.0
 _LEAST_SECONDS = 0.2
 """For a last reading when the time is up: that it came too late says more than that nobody answered in a millisecond."""
+_APPEARING = 1.0
+"""Seconds in which an active connection appears after it was asked for; it takes milliseconds."""
 _AUTOCONNECT_SECONDS = 0.5
 """How long NetworkManager may take to begin by itself what is to connect by itself; it takes milliseconds."""
 
@@ -97,7 +99,8 @@ class NetworkManager:
         Args:
             modem_path: the modem's path in ModemManager.
             deadline: for the whole of it.
-            started: called with what :meth:`deactivate` takes, once there is something to take down.
+            started: called with what :meth:`deactivate` takes, before NetworkManager is asked and once it answered; with
+                nothing where it refused.
 
         Raises:
             BearerError: not-connected, NetworkManager has no connection for it or keeps it off; connect-failed.
@@ -136,7 +139,15 @@ class NetworkManager:
             if step is Step.FAILED:
                 raise self._failure(modem_path, attempts) if device else _went_away()
             if step is Step.ASK and device is not None:
-                active = self._ask(device, deadline)
+                # Before the answer is here nothing but the device names what it may have begun.
+                started(owner + device.path)
+                try:
+                    active = self._ask(device, deadline)
+                except faults.Late:
+                    raise
+                except AgentError:
+                    started("")
+                    raise
                 started(owner + active)
                 continue
             changed.wait((let_begin if step is Step.LET_BEGIN else deadline).remaining())
@@ -162,6 +173,8 @@ class NetworkManager:
         changed = threading.Event()
         end_watch = self._bus.watch(changed.set, _seconds(deadline))
         try:
+            if not (path := self._begun(path, deadline.within(_APPEARING), changed)):
+                return
             with contextlib.suppress(_Gone):
                 self._bus.call(
                     *(ROOT, SERVICE, "DeactivateConnection", _seconds(deadline), "(o)", (path,)),
@@ -176,6 +189,15 @@ class NetworkManager:
                 changed.wait(deadline.remaining())
         finally:
             end_watch()
+
+    def _begun(self, path: str, appears: Deadline, changed: threading.Event) -> str:
+        """The active connection itself, or the device's, which it is given within the time; empty where it is not."""
+        while True:
+            changed.clear()
+            active = nmdevice.active_of(self._objects(_seconds(appears)), path)
+            if active or appears.expired:
+                return active
+            changed.wait(appears.remaining())
 
     def _ask(self, device: Device, deadline: Deadline) -> str:
         # No connection named: NetworkManager takes the one that it thinks best for the device.

@@ -151,6 +151,12 @@ def active_state(objects: Mapping[str, Any], path: str) -> ActiveState | None:
     return None if found is None else ActiveState(found.get("State", 0))
 
 
+def active_of(objects: Mapping[str, Any], path: str) -> str:
+    """The active connection of a device, empty where it has none; anything else is taken for one itself."""
+    device: Mapping[str, Any] | None = objects.get(path, {}).get(_DEVICE)
+    return path if device is None else str(device.get("ActiveConnection", NOTHING)).removesuffix(NOTHING)
+
+
 def no_connection() -> BearerError:
     """The error for a modem that NetworkManager has nothing to activate for."""
     return BearerError(

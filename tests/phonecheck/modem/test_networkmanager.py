@@ -85,11 +85,11 @@ class FakeBus:
 
     def come_up(self) -> None:
         self.objects[ACTIVE] = {f"{NM}.Connection.Active": {"State": 2}}
-        self.device["State"] = 100
+        self.device.update(State=100, ActiveConnection=ACTIVE)
 
     def come_down(self, reason: tuple[str, str] = ("", "")) -> None:
         self.objects.pop(ACTIVE, None)
-        self.device["State"] = 30
+        self.device.update(State=30, ActiveConnection="/")
         if reason[0]:
             self.bearers[BEARER] = {"Stats": {"attempts": len(self.bearers) + 1}, "ConnectionError": reason}
 
@@ -157,10 +157,9 @@ def activate(daemon: FakeBus, seconds: float = 1.0) -> list[str]:
         NetworkManager(daemon).activate(MODEM, Deadline(seconds), started.append)
     finally:
         assert daemon.watching == 0
-        assert started == (
-            [daemon.unique_name + ACTIVE] if ("ActivateConnection", "/", DEVICE, "/") in daemon.asked else []
-        )
-    return started
+        asked = ("ActivateConnection", "/", DEVICE, "/") in daemon.asked
+        assert started == ([daemon.unique_name + DEVICE, daemon.unique_name + ACTIVE] if asked else [])
+    return started[1:]
 
 
 IDLE = Device(DEVICE, DeviceState.DISCONNECTED, connections=(SETTINGS,))
@@ -347,6 +346,40 @@ def test_deactivation(daemon):
     assert daemon.watching == 0
 
 
+@pytest.mark.parametrize(("error", "told"), [("refused", [DEVICE, ""]), ("late", [DEVICE])])
+def test_what_was_begun_is_told_before_it_is_known(daemon, error, told):
+    def fail() -> None:
+        raise (faults.Late(1.0, "NetworkManager") if error == "late" else ModemError("not-authorized", "No."))
+
+    daemon.on_activate = fail
+    started: list[str] = []
+    with pytest.raises(ModemError):
+        NetworkManager(daemon).activate(MODEM, Deadline(1), started.append)
+    assert started == [word and daemon.unique_name + word for word in told]
+
+
+def test_deactivation_of_what_was_begun_and_never_known(daemon):
+    original = daemon.watch
+
+    def watch(changed: Callable[[], None], timeout: float) -> Callable[[], None]:
+        def begin() -> None:
+            daemon.come_up()
+            changed()
+
+        threading.Timer(0.02, begin).start()
+        return original(changed, timeout)
+
+    daemon.watch = watch
+    NetworkManager(daemon).deactivate(daemon.unique_name + DEVICE, 5)
+    assert daemon.asked == [("DeactivateConnection", ACTIVE)]
+
+
+def test_deactivation_of_what_was_never_begun(daemon):
+    NetworkManager(daemon).deactivate(daemon.unique_name + DEVICE, 0.05)
+    assert daemon.asked == []
+    assert daemon.watching == 0
+
+
 def test_deactivation_spares_a_restarted_managers_connection(daemon):
     (token,) = activate(daemon)
     daemon.unique_name = ":1.9"
@@ -375,7 +408,9 @@ def test_refusals_over_the_bus(modem_bus, peer, refusal, code):
     )
     manager = NetworkManager(modem_bus)
     assert manager.manages(MODEM, 5)
+    started: list[str] = []
     with pytest.raises(AgentError) as raised:
-        manager.activate(MODEM, Deadline(5), pytest.fail)
+        manager.activate(MODEM, Deadline(5), started.append)
     assert raised.value.code == code
+    assert started[-1] == ""  # there is nothing to take down
     assert served.bodies[-1] == ("/", DEVICE, "/")
