@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from phonecheck import aftermath, credentials
+from phonecheck.aside import Aside
 from phonecheck.config import Settings
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, ExitStatus
@@ -51,7 +52,7 @@ class Session:
         self._settings = settings
         self._pin = pin
         self._brought = BroughtUp()
-        self._preparing = False
+        self._foreseen = self._preparing = False
         self._configured: Configured | None = None
         self._watches: list[Watch] = []
         self._bus: ModemBus | None = None
@@ -79,7 +80,7 @@ class Session:
             return None
         from phonecheck.modem.climb import make_ready
         from phonecheck.modem.manager import ModemManager
-        from phonecheck.modem.ready import Wishes
+        from phonecheck.modem.ready import Wishes, bearer_of
 
         choice = self._settings.modem
         wishes = Wishes(
@@ -91,6 +92,12 @@ class Session:
             wait=choice.wait > 0,
             family=self._settings.link.family,
         )
+
+        def seen(modem: Modem) -> None:
+            saw(modem)
+            if wishes.connect and bearer_of(modem, wishes.family) is None:
+                self._foresee_changes()
+
         started = time.monotonic()
         try:
             return make_ready(
@@ -103,7 +110,7 @@ class Session:
                 near=near,
                 say=say,
                 network_manager=self._network_manager(),
-                saw=saw,
+                saw=seen,
             )
         finally:
             deadline.postpone(min(choice.wait, time.monotonic() - started))
@@ -177,6 +184,18 @@ class Session:
         brought = self._brought if self._brought and not self._settings.modem.keep else None
         if brought is not None or self._configured is not None or self._preparing:
             aftermath.become(brought)
+
+    def _foresee_changes(self) -> None:
+        """Import what changes links while the modem is busy: nobody has configured the link of one that we connect.
+
+        It takes 70 ms on a PC, and some eight times as long on a Pi Zero 2; a real modem takes seconds to connect.
+        """
+        if self._settings.link.routes == "auto" and not self._foreseen:
+            self._foreseen = True
+            from phonecheck.link import capability, changes
+
+            if capability.holds(capability.NET_ADMIN):
+                Aside(changes.load, "changes")
 
     def _name_servers(self, interface: str, deadline: Deadline) -> tuple[IPAddress, ...]:
         """Those of the settings, else what the device's network programs know of the interface; never the system's own."""

@@ -42,6 +42,11 @@ def index_of(table: int) -> int | None:
     return table - _TABLES if table > _TABLES else None
 
 
+def load() -> None:
+    """Import pyroute2 ahead of its use: 70 ms and 11 MiB (on a PC)."""
+    import pyroute2  # noqa: F401  imported for the time it takes
+
+
 @contextlib.contextmanager
 def session() -> Iterator[Any]:
     """pyroute2's IPRoute, for a few changes: one that stays open grows with every dump (measured with 0.9.7)."""
