@@ -49,9 +49,11 @@ class Configured:
         try:
             with claims.alone(self._index, _TURN_SECONDS):
                 if not ended.shared:
-                    marks.remove(marks.marked(self._index))
+                    _remove(marks.marked(self._index))
+        except LinkError as error:
+            _log.warning("What was set up on the link is left there. %s %s", error.message, error.hint)
         except Exception as error:  # noqa: BLE001  another error may be on its way, and this must not take its place
-            _log.warning("What was set up on the link stays until the next run: %s", error)
+            _log.warning("What was set up on the link is left there for the next run: %s", error)
         finally:
             ended.release()
 
@@ -142,13 +144,14 @@ def cleanup() -> tuple[str, ...]:
         with claims.alone(index, _TURN_SECONDS):
             stale = [] if claims.in_use(index) else marks.marked(index)
             words = marks.words(stale)
-            if stale:
-                _remove(stale)
+            _remove(stale)
             removed += words
     return removed
 
 
 def _remove(stale: list[marks.Marked]) -> None:
+    if not stale:
+        return
     reason = "that takes CAP_NET_ADMIN"
     if capability.holds(capability.NET_ADMIN):
         try:
@@ -159,7 +162,7 @@ def _remove(stale: list[marks.Marked]) -> None:
             return
     raise LinkError(
         "bind-refused",
-        f"What a run left behind on a link cannot be removed: {reason}.",
+        f"What runs have set up on a link cannot be removed: {reason}.",
         hint="Run it as root: phonecheck link cleanup.",
     )
 

@@ -202,3 +202,20 @@ def test_a_stranger_who_holds_the_turn(lab, runs):
     assert (failure.code, "busy with the link" in failure.message) == ("bind-refused", True)
     kill(stranger)
     assert lab.device("make_ready", **SETUP)["configured"]
+
+
+def test_the_last_to_use_a_link_may_lack_the_right_to_clear_it(lab, runs, capfd):
+    """It says so and names the cure, and until then nothing is harmed."""
+    lab(*BARE)
+    before, nobody = lab.device("state"), runs()
+    lab.device("make_ready", **SETUP)
+    nobody("drop_rights")
+    assert nobody("make_ready", **SETUP)["configured"]
+    lab.device("take_back")
+    assert nobody("connect", peer=SERVER, sources=OWN)["seen"] == OWN[0]
+    nobody("take_back")
+    said = capfd.readouterr().err
+    assert "is left there" in said
+    assert "takes CAP_NET_ADMIN. Run it as root: phonecheck link cleanup." in said
+    assert len(lab.device("cleanup")) == 4
+    assert lab.device("state") == before
