@@ -51,14 +51,13 @@ def prepare(link: Link, *, family: str, change: bool, deadline: Deadline, dhcp: 
         DeadlineExceeded: before anything was done.
     """
     left = deadline.require("the link was ready", ExitStatus.LINK)
-    device = netlink.device(link.interface)
-    if device is None:
-        raise path.gone(link.interface, "does not exist")
+    index = _device(link).index
     if change and capability.holds(capability.NET_ADMIN):
         _clean()
     configured: Configured | None = None
     try:
-        with claims.alone(device.index, min(left, _TURN_SECONDS)):
+        with claims.alone(index, min(left, _TURN_SECONDS)):
+            device = _device(link)  # what was cleared away, or what others did in their turn, may have changed it
             configured = routes.join(device)
             wanted = _wanted(link, device, family)
             try:
@@ -89,9 +88,7 @@ def examine(link: Link, *, family: str, change: bool, dhcp: bool) -> tuple[Link,
     Raises:
         LinkError, ConfigError: as prepare, where it could not mend what the link lacks.
     """
-    device = netlink.device(link.interface)
-    if device is None:
-        raise path.gone(link.interface, "does not exist")
+    device = _device(link)
     wanted = _wanted(link, device, family)
     try:
         return _usable(wanted), ()
@@ -102,6 +99,13 @@ def examine(link: Link, *, family: str, change: bool, dhcp: bool) -> tuple[Link,
         if not capability.holds(capability.NET_ADMIN):
             raise _without_capability(obstacle, wanted) from None
         return wanted, (f"a DHCP lease on {device.name}",) if leased else routes.commands(wanted)
+
+
+def _device(link: Link) -> Device:
+    device = netlink.device(link.interface)
+    if device is None:
+        raise path.gone(link.interface, "does not exist")
+    return device
 
 
 def _clean() -> None:

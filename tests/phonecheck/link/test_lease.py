@@ -83,6 +83,22 @@ def test_a_link_made_ready_by_a_lease(lab, lines):
 
 
 @pytest.mark.netns
+def test_a_link_made_ready_by_a_lease_after_a_run_that_was_killed(lab):
+    """What that one left is cleared away first, and with it the device goes down, from which a lease is to be taken."""
+    lab.peer("dhcp_server")
+    lab(*BARE)
+    before, killed = lab.device("state"), lab.another()
+    killed("make_ready", addresses=[], dns=[], dhcp=True)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    killed.close()
+    assert lab.device("state") != before
+    assert lab.device("make_ready", addresses=[], dns=[], dhcp=True)["addresses"] == ["10.64.0.2/30"]
+    lab.device("take_back")
+    assert lab.device("state") == before
+
+
+@pytest.mark.netns
 def test_a_lease_without_servers(lab):
     lab.peer("dhcp_server", dns=False)
     lab(*BARE)
