@@ -80,6 +80,7 @@ def set_up(link: Link) -> None:
     if device is None:
         raise gone(link.interface, "went away")
     _refuse_twins(link, device)
+    _tell_of_missing_gateways(link, device)
     refused: dict[Family, LinkError] = {}
     with changes.session() as ip:
         for step in lacking.steps(link, device):
@@ -177,6 +178,17 @@ def _refuse_twins(link: Link, device: Device) -> None:
             f"{other} has {twin.interface.ip} too, the address of {device.name}: no rule could tell them apart.",
             hint=f"Take the address from {other}, or give one of the two another network.",
         )
+
+
+def _tell_of_missing_gateways(link: Link, device: Device) -> None:
+    """As where a HAT's DHCP client was told to set no route: then the hops fail with "No route to host"."""
+    for family in link.families:
+        if device.resolves_neighbours and not any(g.version == family for g in link.gateways):
+            _log.warning(
+                "No IPv%d gateway is known for %s, and peers are looked for on the link itself. If that fails, name it:"
+                " ip -%d route add default via GATEWAY dev %s metric 700",
+                *(family, device.name, family, device.name),
+            )
 
 
 def _refusal(device: Device, step: lacking.Step, error: OSError) -> LinkError:

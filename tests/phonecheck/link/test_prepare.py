@@ -128,6 +128,20 @@ def test_no_route(lab, gateways):
     goes_and_comes(lab, addresses=LINK, gateways=gateways)
 
 
+@pytest.mark.parametrize(("gateways", "told"), [(GATEWAY, False), ([], True), (GATEWAY6, True)])
+@pytest.mark.parametrize("arp", [True, False], ids=["ethernet", "raw-ip"])
+def test_a_gateway_that_nobody_knows_is_told(capfd, lab, arp, gateways, told):
+    if not arp:
+        lab.without_arp()
+    lab(*BARE)
+    run = lab.another()  # whose standard error is the test's
+    try:
+        run("make_ready", addresses=LINK, gateways=gateways)
+    finally:
+        run.close()
+    assert ("No IPv4 gateway is known for wwan0" in capfd.readouterr().err) == (told and arp)
+
+
 def test_addresses_and_gateway_from_the_kernel(lab):
     lab("ip route add default via 10.64.0.1 dev wwan0 metric 700", *STRICT)
     goes_and_comes(lab, addresses=[])
@@ -319,17 +333,16 @@ def test_a_look_at_a_link_that_another_run_has_leased(lab):
     assert lab.device("examined", addresses=[], dns=[], dhcp=True) == ["a DHCP lease on wwan0"]
 
 
-def test_advertisements_that_cannot_be_refused_are_told(lab, capfd):
+@pytest.mark.parametrize("writable", [True, False])
+def test_advertisements_that_cannot_be_refused_are_told(capfd, lab, writable):
     """As in a unit with ProtectKernelTunables=: /proc/sys cannot be written to."""
     lab(*BARE)
-    lab.device("make_ready", addresses=LINK)
-    lab.device("take_back")
-    assert "accept_ra" not in capfd.readouterr().err
-    confined = lab.another("unshare", "-m")
+    run = lab.another("unshare", "-m")
     try:
-        confined("commands", lines=["mount --bind /proc/sys /proc/sys", "mount -o remount,bind,ro /proc/sys"])
-        assert confined("make_ready", addresses=LINK)["configured"]
-        assert "accept_ra cannot be switched off" in capfd.readouterr().err
-        confined("take_back")
+        if not writable:
+            run("commands", lines=["mount --bind /proc/sys /proc/sys", "mount -o remount,bind,ro /proc/sys"])
+        assert run("make_ready", addresses=LINK)["configured"]
+        run("take_back")
     finally:
-        confined.close()
+        run.close()
+    assert ("accept_ra cannot be switched off" in capfd.readouterr().err) != writable
