@@ -340,7 +340,7 @@ def test_advertisements_that_cannot_be_refused_are_told(capfd, lab, writable):
     run = lab.another("unshare", "-m")
     try:
         if not writable:
-            run("commands", lines=["mount --bind /proc/sys /proc/sys", "mount -o remount,bind,ro /proc/sys"])
+            run("commands", lines=["mount --rbind /proc/sys /proc/sys", "mount -o remount,bind,ro /proc/sys"])
         assert run("make_ready", addresses=LINK)["configured"]
         run("take_back")
     finally:
