@@ -96,6 +96,10 @@ def take_down(bus: Bus, brought: BroughtUp, seconds: float) -> None:
 
 
 def _disconnect(bus: Bus, brought: BroughtUp, deadline: Deadline) -> None:
+    if not brought.connecting:
+        # Without a look at it first: a ModemManager that hangs does what it was sent once it is back.
+        _remove(bus, brought, brought.bearer, deadline)
+        return
     changed = threading.Event()
     end_watch = bus.watch(changed.set, _left(deadline))
     try:
@@ -108,7 +112,7 @@ def _disconnect(bus: Bus, brought: BroughtUp, deadline: Deadline) -> None:
                 _remove(bus, brought, path, deadline)
                 removed = True
             passing = modem.state in (ModemState.CONNECTING, ModemState.DISCONNECTING)
-            if not brought.connecting or deadline.expired or (not passing and (removed or appears.expired)):
+            if deadline.expired or (not passing and (removed or appears.expired)):
                 return
             changed.wait((deadline if passing else appears).remaining())
     finally:
@@ -117,8 +121,6 @@ def _disconnect(bus: Bus, brought: BroughtUp, deadline: Deadline) -> None:
 
 def _ours(modem: Modem, brought: BroughtUp) -> tuple[str, ...]:
     """Simple.Connect takes a bearer that is there already where one of the same properties is: that one then came up."""
-    if not brought.connecting:
-        return (brought.bearer,)
     new = (b.path for b in modem.bearers if b.path not in brought.before)
     reused = (
         b.path for b in modem.bearers if b.path in brought.before and b.connected and b.path not in brought.up_before

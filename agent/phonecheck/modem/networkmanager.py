@@ -20,6 +20,7 @@ from phonecheck.modem import faults, names, nmdevice
 from phonecheck.modem.nmdevice import ROOT, SERVICE, ActiveState, Device, DeviceState, Step
 
 _OBJECTS = "/org/freedesktop"
+_APN = "Check the APN in its connection: nmcli connection. Its log says more: journalctl -u NetworkManager."
 _SETTINGS = f"{SERVICE}.Settings.Connection"
 
 _CALL_SECONDS = 5.0
@@ -249,9 +250,14 @@ class NetworkManager:
             _, name, said = attempt
             if name and attempt != before.get(path):
                 known = faults.of_name(name, said)
+                if known.code == "connect-failed":
+                    return BearerError(
+                        "connect-failed", f"NetworkManager could not connect the modem. {known.message}", hint=_APN
+                    )
                 if isinstance(known, BearerError | SimError):
                     return known
-                return _failed(f"the network refused, with {redact.text(name.rpartition('.')[2])}")
+                who = "ModemManager ended it" if name.startswith(names.CORE_ERROR) else "the network refused"
+                return _failed(f"{who}, with {redact.text(name.rpartition('.')[2])}")
         return _failed("it does not say why")
 
 
@@ -281,9 +287,8 @@ def _went_away() -> ModemError:
 
 
 def _failed(why: str, hint: str | None = None) -> BearerError:
-    usual = "Check the APN in its connection: nmcli connection. Its log says more: journalctl -u NetworkManager."
     return BearerError(
-        "connect-failed", f"NetworkManager could not connect the modem: {why}.", hint=usual if hint is None else hint
+        "connect-failed", f"NetworkManager could not connect the modem: {why}.", hint=_APN if hint is None else hint
     )
 
 

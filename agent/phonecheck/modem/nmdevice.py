@@ -110,13 +110,13 @@ def next_step(device: Device | None, ours: ActiveState | None, *, asked: bool, b
     if asked:
         if ours is ActiveState.ACTIVATED:
             return Step.DONE
-        return Step.WAIT if ours in (ActiveState.UNKNOWN, ActiveState.ACTIVATING) else Step.FAILED
+        if ours in (ActiveState.UNKNOWN, ActiveState.ACTIVATING):
+            return Step.WAIT
+        if device is not None and device.state <= DeviceState.UNMANAGED:
+            raise unmanaged()
+        return Step.FAILED
     if device is None or device.state <= DeviceState.UNMANAGED:
-        raise BearerError(
-            "not-connected",
-            "NetworkManager does not manage the modem any more.",
-            hint="See what it manages: nmcli device.",
-        )
+        raise unmanaged()
     if not device.allowed:
         raise BearerError(
             "not-connected",
@@ -155,6 +155,15 @@ def active_of(objects: Mapping[str, Any], path: str) -> str:
     """The active connection of a device, empty where it has none; anything else is taken for one itself."""
     device: Mapping[str, Any] | None = objects.get(path, {}).get(_DEVICE)
     return path if device is None else str(device.get("ActiveConnection", NOTHING)).removesuffix(NOTHING)
+
+
+def unmanaged() -> BearerError:
+    """The error for a modem that NetworkManager let go of."""
+    return BearerError(
+        "not-connected",
+        "NetworkManager does not manage the modem any more.",
+        hint="See what it manages: nmcli device.",
+    )
 
 
 def no_connection() -> BearerError:

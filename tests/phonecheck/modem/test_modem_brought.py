@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fake_modem_manager import MODEM, FakeModemManager, bearer
 from phonecheck.errors import ModemError
 from phonecheck.modem.brought import BroughtUp, take_down
+from phonecheck.modem.faults import Late
 
 OURS = f"{MODEM[: -len('/Modem/0')]}/Bearer/5"
 
@@ -120,6 +121,15 @@ def test_a_bearer_that_appears_only_now_is_removed(daemon):
     take_down(daemon, up(connecting=True), 5)
     timer.join()
     assert daemon.modem["Bearers"] == ["/b/1"]
+
+
+def test_a_modemmanager_that_hangs_is_sent_it_all_the_same(daemon):
+    def hang(timeout: float) -> dict[str, Any]:
+        raise Late(timeout)
+
+    daemon.managed_objects = hang
+    take_down(daemon, up(bearer=OURS), 0.2)
+    assert daemon.did() == ["Disconnect", "DeleteBearer"]
 
 
 def test_it_ends_in_time_and_without_an_error_whatever_modemmanager_does(daemon):

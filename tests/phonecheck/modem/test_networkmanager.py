@@ -297,6 +297,7 @@ def test_what_would_begin_itself_and_does_not(daemon):
     [
         ((names.EQUIPMENT_ERROR + "MissingOrUnknownApn", "Missing or unknown APN"), "connect-failed", "APN"),
         ((names.EQUIPMENT_ERROR + "Unknown", "Unknown error"), "connect-failed", "the network refused, with Unknown"),
+        ((names.CORE_ERROR + "Cancelled", "no more"), "connect-failed", "ModemManager ended it, with Cancelled"),
         (("", ""), "connect-failed", "does not say why"),
     ],
 )
@@ -306,6 +307,18 @@ def test_failure_has_the_networks_word(daemon, reason, code, message):
     with pytest.raises(BearerError, match=message) as raised:
         activate(daemon)
     assert raised.value.code == code
+    assert "nmcli connection" in raised.value.hint
+
+
+def test_manager_lets_go_of_the_modem(daemon):
+    def let_go() -> None:
+        daemon.come_down((names.CORE_ERROR + "Cancelled", ""))
+        daemon.device["State"] = 10
+
+    daemon.on_activate = let_go
+    with pytest.raises(BearerError, match="does not manage") as raised:
+        activate(daemon)
+    assert raised.value.code == "not-connected"
 
 
 def test_modem_goes(daemon):
