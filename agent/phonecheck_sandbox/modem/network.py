@@ -11,6 +11,13 @@ from phonecheck_sandbox.modem.state import ORDINARY_APNS, Registration
 _RSSI_STEPS = 31  # MBIM 10.5.11: ModemManager shows 0 to 31 as 0 to 100 per cent
 
 
+def absent(index: int, modems: int) -> SandboxError:
+    """The error for a modem that the sandbox does not have."""
+    if not modems:
+        return SandboxError("A HAT is no modem that this can be done to.", hint="Start a sandbox without the HAT.")
+    return SandboxError(f"There is no modem {index}.", hint=f"The sandbox has {modems}, counted from 0.")
+
+
 class Network:
     """The network of these modems. ModemManager knows of a change within 0.3 s."""
 
@@ -26,13 +33,13 @@ class Network:
         """Treat the modem so: home, roaming, searching, denied or idle.
 
         Raises:
-            SandboxError: another word.
+            ValueError: another word.
         """
         try:
             network = Registration[word.upper()]
         except KeyError:
             known = ", ".join(member.name.lower() for member in Registration)
-            raise SandboxError(f"There is no registration {word!r}.", hint=f"Known are: {known}.") from None
+            raise ValueError(f"There is no registration {word!r}. Known are: {known}.") from None
         with self._at(index).changing() as state:
             state.radio.network = network
 
@@ -55,7 +62,5 @@ class Network:
 
     def _at(self, index: int) -> VirtualModem:
         if not 0 <= index < len(self._modems):
-            raise SandboxError(
-                f"There is no modem {index}.", hint=f"The sandbox has {len(self._modems)}, counted from 0."
-            )
+            raise absent(index, len(self._modems))
         return self._modems[index]

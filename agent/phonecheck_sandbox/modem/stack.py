@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phonecheck_sandbox import world
-from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.modem import bus, daemons, polkit, sysfs
 from phonecheck_sandbox.modem.daemons import Daemons, Spawn
 from phonecheck_sandbox.modem.device import VirtualModem
 from phonecheck_sandbox.modem.manager import Manager
-from phonecheck_sandbox.modem.network import Network
+from phonecheck_sandbox.modem.network import Network, absent
 from phonecheck_sandbox.modem.state import PIN_TRIES, ModemState
 from phonecheck_sandbox.modem.sysfs import UsbModem
 from phonecheck_sandbox.plan import IpMethod, IpType
@@ -256,9 +255,7 @@ class ModemStack:
 
     def _at(self, index: int) -> tuple[UsbModem, VirtualModem]:
         if not 0 <= index < len(self._modems):
-            raise SandboxError(
-                f"There is no modem {index}.", hint=f"The sandbox has {len(self._modems)}, counted from 0."
-            )
+            raise absent(index, len(self._modems))
         return self._modems[index]
 
     # Programs
