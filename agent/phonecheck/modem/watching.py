@@ -41,35 +41,45 @@ class BearerWatch:
 
     def _look(self) -> None:
         with self._turn:
-            if self._over.is_set() or not (words := self._gone()) or self._over.is_set():
+            if self._over.is_set() or (loss := self._gone()) is None or self._over.is_set():
                 return
             self._over.set()
-        self._lost(LinkError("interface-gone", words))
+        self._lost(loss)
 
-    def _gone(self) -> str:
-        """What became of the bearer; empty where it is up, or where nobody says."""
+    def _gone(self) -> LinkError | None:
+        """What became of the bearer; None where it is up, or where nobody says."""
         try:
             bearer = self._bus.get_all(self._bearer, names.BEARER, _SECONDS)
         except faults.Late:
-            return ""
+            return None
         except ModemError as error:
             return self._unreadable(error)
         if bearer.get("Connected") is not True:
-            return "The modem's bearer was disconnected."
+            return _loss("The modem's bearer was disconnected.")
         if bearer.get("Suspended") is True:
-            return "The modem's bearer was suspended, as it is during a voice call."
-        return ""
+            return _loss(
+                "The modem's bearer was suspended, as it is during a voice call.",
+                hint="Ask for a new check when the call is over.",
+            )
+        return None
 
-    def _unreadable(self, error: ModemError) -> str:
+    def _unreadable(self, error: ModemError) -> LinkError:
         if isinstance(error, faults.NotRunning):
-            return "ModemManager stopped, and nobody knows the state of the modem's bearer any more."
+            return _loss(
+                "ModemManager stopped, and nobody knows the state of the modem's bearer any more.",
+                hint="See why: systemctl status ModemManager. When it runs again, ask for a new check.",
+            )
         if error.code != "modem-not-found":
-            return f"Nobody knows the state of the modem's bearer any more. {error.message}"
-        return "The modem's bearer was removed." if self._modem_is_there() else "The modem is gone."
+            return _loss(f"Nobody knows the state of the modem's bearer any more. {error.message}", hint=error.hint)
+        return _loss("The modem's bearer was removed." if self._modem_is_there() else "The modem is gone.")
 
     def _modem_is_there(self) -> bool:
         try:
             self._bus.get_all(self._modem, names.MODEM, _SECONDS)
-        except ModemError:
-            return False
+        except ModemError as error:
+            return error.code != "modem-not-found"
         return True
+
+
+def _loss(words: str, hint: str | None = None) -> LinkError:
+    return LinkError("interface-gone", words, hint=hint)

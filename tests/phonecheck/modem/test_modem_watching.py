@@ -13,10 +13,13 @@ from phonecheck.modem.watching import BearerWatch
 
 class Daemon(FakeModemManager):
     error: ModemError | None = None
+    silent = ""
 
     def get_all(self, path: str, interface: str, timeout: float, service: str = names.SERVICE) -> dict[str, Any]:
         if self.error:
             raise self.error
+        if path == self.silent:
+            raise faults.Late(timeout)
         return super().get_all(path, interface, timeout, service)
 
 
@@ -70,6 +73,32 @@ def test_what_is_lost_already_is_told_at_once(daemon, happens, words):
     happens(daemon)
     BearerWatch(daemon, MODEM, "/b/1", told.append)
     assert [words in error.message for error in told] == [True]
+
+
+@pytest.mark.parametrize(
+    ("happens", "cure"),
+    [
+        (stop, "systemctl status ModemManager"),
+        (fail(faults.no_bus("The connection is closed")), "systemctl start dbus"),
+        (lambda d: d.objects.update({"/b/1": bearer(Suspended=True)}), "when the call is over"),
+        (lambda d: d.objects.clear(), "plugged in"),
+    ],
+)
+def test_each_loss_has_its_own_cure(daemon, happens, cure):
+    told: list[LinkError] = []
+    happens(daemon)
+    BearerWatch(daemon, MODEM, "/b/1", told.append)
+    assert [cure in error.hint for error in told] == [True]
+
+
+def test_a_modem_is_not_gone_as_nobody_says_so(daemon):
+    told: list[LinkError] = []
+    watch = BearerWatch(daemon, MODEM, "/b/1", told.append)
+    del daemon.objects["/b/1"]
+    daemon.silent = MODEM
+    daemon.signal()
+    assert [error.message for error in told] == ["The modem's bearer was removed."]
+    watch.close()
 
 
 def test_a_modemmanager_that_hangs_says_nothing_of_the_bearer(daemon):
