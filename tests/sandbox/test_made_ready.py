@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from phonecheck_sandbox import world
+from phonecheck_sandbox.scenarios import SCENARIOS
 
 TIMEOUT = 12
 """Seconds that each command is given; it must have ended soon after, whatever the modem does."""
 TAKE_DOWN = 12
 """Seconds that taking a bearer down may take beyond it: a modem that hangs answers a disconnect late."""
-VERIFY = ("verify", f"+{world.SUBSCRIBER.msisdn}", "--timeout", TIMEOUT)
+NUMBER = f"+{world.SUBSCRIBER.msisdn}"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Case:
     family: int | None = None
     changes: bool = False
     """The scenario itself changes the device while the command runs."""
+    timeout: int = TIMEOUT
+    """Less where all of it is waited for."""
 
     def __str__(self) -> str:
         how = [
@@ -55,7 +58,7 @@ CASES = (
     Case("modem-off", 4, "not-connected"),
     Case("modem-off", 0, None, CONNECT),
     Case("searching", 4, "not-registered"),
-    Case("searching", 4, "not-registered", CONNECT),
+    Case("searching", 4, "not-registered", CONNECT, timeout=4),
     Case("denied", 4, "not-registered", CONNECT),
     Case("roaming", 4, "not-connected", CONNECT),
     Case("roaming", 0, None, CONNECT, "[modem]\nroaming = true"),
@@ -63,7 +66,7 @@ CASES = (
     Case("wrong-apn", 0, None, ("--connect", "--apn", "iot.example")),
     Case("refused-activation", 4, "connect-failed", CONNECT),
     Case("slow-activation", 0, None, CONNECT),
-    Case("hung-activation", 4, "connect-failed", CONNECT),
+    Case("hung-activation", 4, "connect-failed", CONNECT, timeout=5),
     Case("bearer-down", 4, "not-connected"),
     Case("bearer-down", 0, None, CONNECT),
     Case("unconfigured", 0),
@@ -95,31 +98,27 @@ CASES = (
 )
 
 
+def test_no_scenario_is_left_out() -> None:
+    started = {name for name, scenario in SCENARIOS.items() if scenario.plan or scenario.acts}
+    # Of two modems, test_modem_states.py.
+    assert {case.scenario for case in CASES} == started - {"two-modems"}
+
+
 @pytest.fixture(scope="module")
 def device_in(start_device: Any) -> Iterator[Callable[[str], Any]]:
     """The device of a scenario; kept while the next case is of the same one, for a start takes seconds."""
-    open_now: dict[str, Any] = {}
+    with ExitStack() as running:
+        now: tuple[str, Any] = ("", None)
 
-    @contextmanager
-    def nothing() -> Iterator[None]:
-        yield
+        def get(scenario: str) -> Any:
+            nonlocal now
+            if scenario != now[0]:
+                running.close()
+                now = ("", None)
+                now = (scenario, running.enter_context(start_device("--scenario", scenario)))
+            return now[1]
 
-    holder: list[Any] = []
-
-    def get(scenario: str) -> Any:
-        if scenario not in open_now:
-            for context in holder:
-                context.__exit__(None, None, None)
-            holder.clear()
-            open_now.clear()
-            context = start_device("--scenario", scenario)
-            open_now[scenario] = context.__enter__()
-            holder.append(context)
-        return open_now[scenario]
-
-    yield get
-    for context in holder:
-        context.__exit__(None, None, None)
+        yield get
 
 
 def state_of(device: Any) -> dict[str, Any]:
@@ -139,12 +138,13 @@ def test_scenario(case: Case, device_in: Callable[[str], Any], tmp_path: Path) -
     answer, seconds = run(device, case, tmp_path)
     device.assert_no_leak()
     assert (answer.status, answer.code) == (case.status, case.code), answer.stdout + answer.stderr
-    assert seconds < TIMEOUT + TAKE_DOWN
+    assert seconds < case.timeout + TAKE_DOWN
     if case.family is not None:
         assert {hop["peer"].count(":") > 0 for hop in answer.json["hops"]} == {case.family == 6}
     assert device.run("phonecheck", "link", "cleanup").stdout == "Nothing was left behind.\n"
     if case.changes:
         return
+    assert device.box.ctl("state")["ended"] == {}
     after = state_of(device)
     if case.pin == "1234" and case.status == 0:
         # An unlocked SIM stays unlocked, and its modem is what ModemManager makes of it.
@@ -171,5 +171,7 @@ def run(device: Any, case: Case, tmp_path: Path) -> tuple[Any, float]:
     file.write_text(f"{text}\n{case.settings}\n")
     device.packets(reset=True)
     started = time.monotonic()
-    answer = device.phonecheck(*VERIFY, *case.words, env={"PHONECHECK_CONFIG": str(file)})
+    answer = device.phonecheck(
+        "verify", NUMBER, "--timeout", case.timeout, *case.words, env={"PHONECHECK_CONFIG": str(file)}
+    )
     return answer, time.monotonic() - started

@@ -239,13 +239,6 @@ def test_a_running_sandbox_takes_on_what_is_not_fixed_at_its_start(start_device:
 
 
 CONDITIONS_ONLY = {name for name, scenario in SCENARIOS.items() if not (scenario.plan or scenario.acts)}
-STARTED_ABOVE = {*PROMISED, "two-modems", "manager-down", "hat", "vpn", "vpn-kill-switch"}
-
-
-@pytest.mark.parametrize("name", sorted(SCENARIOS.keys() - STARTED_ABOVE - CONDITIONS_ONLY))
-def test_every_other_scenario_starts(start_device: Any, name: str) -> None:
-    with start_device("--scenario", name) as device:
-        assert device.box.ctl("state")["ended"] == {}
 
 
 def test_conditions_alone_are_in_force_from_the_start(start_device: Any) -> None:
