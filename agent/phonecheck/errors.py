@@ -87,7 +87,7 @@ class ModemError(AgentError):
     cures: ClassVar[dict[str, str]] = {
         "modem-manager-unavailable": "Start it: systemctl start ModemManager.",
         "modem-not-found": "See what ModemManager sees: phonecheck modem list.",
-        "ambiguous-modem": "Choose one with --modem or modem.id: its device path, or imei: or iccid: and the whole number.",
+        "ambiguous-modem": "Choose one by --modem, ID or modem.id: its device path, or iccid: or imei: with the number.",
         "not-authorized": "Run as root or as a member of the group that the polkit rule or the D-Bus policy admits.",
     }
 

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _BUSY_PAUSE = 0.5
 """Seconds until a ModemManager that was busy is asked again, where no signal comes before."""
+_MOMENT = 0.02
 _LAST_WORD = 0.05
 """Seconds that a request has left to be answered when its modem went: a third wrong PIN takes the modem with it."""
 
@@ -231,7 +232,10 @@ class _Climb:
         while not answer.done():
             self._changed.wait()  # not for ever, for the act keeps to the deadline
             self._changed.clear()
-            if not answer.done() and not self._deadline.expired and (gone := self._gone(modem)):
+            # An act's own signals come just before its answer, which a reading would keep waiting (5 ms as measured).
+            with contextlib.suppress(TimeoutError):
+                return answer.result(_MOMENT)
+            if not self._deadline.expired and (gone := self._gone(modem)):
                 with contextlib.suppress(TimeoutError):
                     return answer.result(_LAST_WORD)
                 raise gone

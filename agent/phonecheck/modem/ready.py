@@ -153,7 +153,9 @@ def link_of(
     configs = _configs(bearer, family)
     if not configs:
         kind = "IP" if family == "auto" else f"IPv{family}"
-        raise BearerError("no-ip-config", f"The bearer is connected, but the network gave it no {kind} configuration.")
+        hint = None if family == "auto" else "Ask for a bearer of that IP type (modem.ip_type), or correct link.family."
+        message = f"The bearer is connected, but the network gave it no {kind} configuration."
+        raise BearerError("no-ip-config", message, hint=hint)
     interface = bearer.interface
     if any(config.method is IpMethod.PPP for config in configs):
         # Interface is then the serial port, and pppd alone knows the name of the network interface on it
