@@ -14,6 +14,8 @@ BARE = ("ip addr flush dev wwan0", "ip link set wwan0 down")
 STRICT = ("echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter",)
 VPN = (
     "ip link add wg0 type veth peer name wg1",  # not every kernel has dummy
+    # Else its own routes and the end of its DAD come at any time, into the state that is compared.
+    "echo 1 > /proc/sys/net/ipv6/conf/wg0/disable_ipv6; echo 1 > /proc/sys/net/ipv6/conf/wg1/disable_ipv6",
     "ip link set wg1 up",
     "ip addr add 10.9.0.2/32 dev wg0",
     "ip link set wg0 up",
