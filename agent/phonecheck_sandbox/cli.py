@@ -36,7 +36,7 @@ _FLAGS: dict[str, tuple[str, object]] = {
 """What these set in the plan; without them it is the scenario's, or ordinary."""
 
 _WELCOME = """\
-You are on a device with a SIM. Its LAN is lan0; its modem's link is wwan0, which nothing uses unless bound to it.
+You are on a device with a modem. Its LAN is lan0; the modem's link is wwan0, which nothing uses unless bound to it.
 Nothing here touches the machine outside. Leave with exit or Ctrl-D. Three things to try:
     mmcli -m any                                 the modem, as the real ModemManager sees it
     phonecheck verify +447700900123              prove over wwan0 that this is the SIM's number
@@ -118,7 +118,9 @@ def shell(**options: Any) -> None:
 
     program = os.environ.get("SHELL") or "/bin/bash"
     arguments = ("--rcfile", str(device.BASHRC)) if Path(program).name == "bash" else ()
-    _start(command=(program, *arguments), welcome=_WELCOME, **options)
+    chosen = options["scenario"]
+    welcome = f"{_WELCOME}The scenario: {chosen.does}\n" if chosen else _WELCOME
+    _start(command=(program, *arguments), welcome=welcome, **options)
 
 
 @main.command()

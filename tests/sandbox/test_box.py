@@ -17,7 +17,7 @@ from threading import Thread
 
 import pytest
 
-from phonecheck_sandbox import control, world
+from phonecheck_sandbox import control, scenarios, world
 from phonecheck_sandbox.box import Box
 from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.namespaces import TUN, unavailable
@@ -194,6 +194,14 @@ def test_a_program_on_the_device_acts_on_its_sandbox(box: Box):
     done = box.exec([*SANDBOX, "ctl", "set", "radio_rtt=5"])
     assert (done.returncode, done.stderr) == (0, "")
     assert box.ctl("state")["conditions"]["radio_rtt"] == 5
+
+
+def test_a_shell_says_where_it_is():
+    command = [*SANDBOX, "shell", "--scenario", "hat"]
+    env = os.environ | {"SHELL": "/bin/true"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert f"The scenario: {scenarios.SCENARIOS['hat'].does}\n" in done.stderr
 
 
 def test_what_makes_no_sense_is_refused_in_a_sentence(box: Box):
