@@ -88,7 +88,7 @@ def _unpack(directory: Path, place: Path) -> None:
 
 
 def _runs(program: Path) -> bool:
-    return program.is_file() and os.access(program, os.X_OK)
+    return shutil.which(program) is not None  # where we may not even look, too
 
 
 def _run(argv: Sequence[str], directory: Path) -> str:

@@ -81,6 +81,11 @@ def test_the_installed_one_comes_first(tmp_path: Path) -> None:
     assert nm_package.find(installed, tree) == nm_package.Program(None)
 
 
+def test_where_nobody_may_look_there_is_none(tmp_path: Path) -> None:
+    # To root every directory is open; a name that no file system takes is refused to all.
+    assert nm_package.find(tmp_path / "installed", tmp_path / ("no" * 200)) is None
+
+
 def test_the_cache_is_the_users(tmp_path: Path) -> None:
     assert nm_package.cache({"HOME": "/home/u"}) == Path("/home/u/.cache/phonecheck/network-manager")
     assert nm_package.cache({"HOME": "/home/u", "XDG_CACHE_HOME": "/c"}) == Path("/c/phonecheck/network-manager")
