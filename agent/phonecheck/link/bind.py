@@ -264,6 +264,13 @@ def _unreachable(interface: str, peer: IPAddress, sources: Collection[IPAddress]
         return no_address(interface, peer)
     if not route_exists(device, peer, source):
         return LinkError("no-route", f"The kernel has no route to {peer} over {interface}.")
+    route = netlink.route(peer, device=device.index, source=source)
+    if device.resolves_neighbours and route is not None and route.gateway is None:
+        return LinkError(
+            "no-route",
+            f"Nobody on {interface} answers for {peer}: the route there names no gateway.",
+            hint=f"Name it: ip -{peer.version} route add default via GATEWAY dev {interface} metric 600",
+        )
     return None
 
 

@@ -127,6 +127,19 @@ def test_arp_in_vain_is_no_route(lab):
     assert failure.code == "no-route"
 
 
+def test_arp_in_vain_for_a_route_without_gateway_is_no_fault_of_the_peer(lab):
+    lab(
+        "echo 1 > /proc/sys/net/ipv4/neigh/wwan0/mcast_solicit",
+        "echo 50 > /proc/sys/net/ipv4/neigh/wwan0/retrans_time_ms",
+        "ip route add default dev wwan0 metric 700",
+    )
+    failure = lab.device.fails("connect", peer=SERVER, sources=OWN, timeout=8)
+    assert failure.code == "no-route"
+    assert "names no gateway" in failure.message
+    lab(failure.hint.partition(": ")[2].replace("GATEWAY", "10.64.0.1"))
+    assert lab.device("connect", peer=SERVER, sources=OWN)["seen"] == "10.64.0.2"
+
+
 def test_an_unreachable_from_far_away_is_the_peers_fault(lab):
     lab("ip route add default dev wwan0 via 10.64.0.1 metric 700")
     lab.peer("commands", lines=["echo 1 > /proc/sys/net/ipv4/ip_forward", "ip route add unreachable 198.51.100.0/24"])
