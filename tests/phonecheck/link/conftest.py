@@ -54,6 +54,14 @@ PEER = [
 ]
 
 
+def carried(device: str) -> str:
+    """A shell command that waits until a device's carrier has come to the kernel's mind.
+
+    That is done aside, up to a second later where the machine is busy, and until then what is sent by it is dropped.
+    """
+    return f"for i in $(seq 500); do ip -o link show {device} | grep -q 'state UP' && exit 0; sleep 0.01; done; exit 1"
+
+
 @dataclass(frozen=True)
 class Failure:
     """What a call raised: the code of an AgentError, or the class of another."""
@@ -124,6 +132,7 @@ class Lab:
         self.device("commands", lines=DEVICE)
         self(f"ip link set r0 netns {self.peer.pid}", f"ip link set p0 netns {self.peer.pid}")
         self.peer("commands", lines=PEER)
+        self.device("commands", lines=[carried("lan0"), carried("wwan0")])
         self.peer("serve")
 
     def __call__(self, *lines: str) -> None:
