@@ -22,7 +22,12 @@ from phonecheck.model import IPAddress, PhoneNumber
 
 DEFAULT_FILE = Path("/etc/phonecheck/agent.toml")
 _LARGEST = 256 * 1024
-_MAY_BE_ZERO = frozenset({"modem.wait"})
+_MAY_BE_ZERO = frozenset({"modem.wait", "service.every", "service.jitter", "service.start_jitter"})
+_LONGEST = 3600.0
+_LONGEST_OF_SERVICE = 366 * 86400.0
+_MOST = {"service.history": 100_000, "service.outbox_size": 10_000}
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s?(s|min|h|d)")
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 # 3GPP TS 23.003, 9.1: at most 100 octets, labels of letters, digits and hyphens; operators are seen to use more signs.
 _APN = re.compile(r"[!-~]{1,100}")
 
@@ -31,7 +36,8 @@ _APN = re.compile(r"[!-~]{1,100}")
 class Server:
     """The app server: where it is, which protocol it speaks, how the device proves itself to it.
 
-    Paths that are None are those of the protocol (docs/app-server.md). ``over = "modem"`` sends even these requests over
+    Paths that are None are those of the protocol (docs/app-server.md), but for ``report``: where it is None, the service
+    reports nothing. ``over = "modem"`` sends even these requests over
     the link; ``"auto"`` takes the device's normal routes.
     """
 
@@ -39,6 +45,7 @@ class Server:
     protocol: Literal["v0.1", "v0.2"] = "v0.2"
     create: str | None = None
     finish: str | None = None
+    report: str | None = None
     redirect_url: str | None = None
     ca_file: Path | None = None
     client_cert: Path | None = None
@@ -100,6 +107,27 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """When the service verifies unasked, and how much it remembers; times in seconds.
+
+    ``every`` 0 is never. To the time between two scheduled checks comes a random part of ``jitter`` (a tenth of ``every``
+    where it is None), to the one at start of ``start_jitter``, so that a fleet does not come all at once. ``hooks`` is the
+    directory of executables that are run after each outcome. ``history`` is a number of checks, ``outbox_size`` of reports,
+    ``outbox_age`` their greatest age.
+    """
+
+    on_start: bool = True
+    on_sim_change: bool = True
+    every: float = 0.0
+    jitter: float | None = None
+    start_jitter: float = 0.0
+    hooks: Path = Path("/etc/phonecheck/hooks.d")
+    history: int = 1000
+    outbox_size: int = 500
+    outbox_age: float = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole file."""
 
@@ -108,6 +136,7 @@ class Settings:
     modem: ModemChoice = field(default_factory=ModemChoice)
     link: LinkChoice = field(default_factory=LinkChoice)
     chain: Chain = field(default_factory=Chain)
+    service: Service = field(default_factory=Service)
 
 
 def load(named: Path | None) -> Settings:
@@ -132,6 +161,15 @@ def load(named: Path | None) -> Settings:
         raise ConfigError(
             "bad-setting", f"The configuration file {file} cannot be read: {reason}.", hint=_NAMED
         ) from None
+    return read(raw, str(file))
+
+
+def read(raw: bytes, file: str) -> Settings:
+    """The settings of a file's bytes; ``file`` is its name, for the error.
+
+    Raises:
+        ConfigError: bad-setting, as :func:`load`.
+    """
     if len(raw) > _LARGEST:
         raise ConfigError("bad-setting", f"{file} is larger than {_LARGEST // 1024} KiB.", hint=_NAMED)
     try:
@@ -205,8 +243,9 @@ def _value(hint: Any, name: str, value: object) -> object:
     if hint is float:
         return _seconds(name, value)
     if hint is int:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 50:
-            raise ConfigError("bad-setting", f"{name} must be a whole number from 0 to 50.")
+        least, most = (1, _MOST[name]) if name in _MOST else (0, 50)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ConfigError("bad-setting", f"{name} must be a whole number from {least} to {most}.")
         return value
     if not isinstance(value, str) or not value:
         raise ConfigError("bad-setting", f"{name} must be a text that is not empty.")
@@ -214,15 +253,20 @@ def _value(hint: Any, name: str, value: object) -> object:
 
 
 def _seconds(name: str, value: object) -> float:
-    zero = name in _MAY_BE_ZERO
+    """Seconds as a number, or of the service's long times also as "90 s", "15 min", "24 h", "7 d"."""
+    zero, of_service = name in _MAY_BE_ZERO, name.startswith("service.")
+    longest = _LONGEST_OF_SERVICE if of_service else _LONGEST
+    if of_service and isinstance(value, str) and (written := _DURATION.fullmatch(value.strip())):
+        value = float(written[1]) * _UNITS[written[2]]
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or not 0 <= value <= 3600
+        or not 0 <= value <= longest
         or (not value and not zero)
     ):
-        least = "from 0" if zero else "above 0"
-        raise ConfigError("bad-setting", f"{name} must be a number of seconds {least}, at most 3600.")
+        least, most = "from 0" if zero else "above 0", "366 days" if of_service else "3600"
+        also = ', or a text such as "24 h"' if of_service else ""
+        raise ConfigError("bad-setting", f"{name} must be a number of seconds {least}, at most {most}{also}.")
     return float(value)
 
 
@@ -239,7 +283,7 @@ def _check(settings: Settings) -> None:
         server_url(server.url)
     if server.redirect_url is not None and not _https(server.redirect_url):
         raise ConfigError("bad-setting", "server.redirect_url must be an https URL.")
-    for path_name in ("create", "finish"):
+    for path_name in ("create", "finish", "report"):
         path = getattr(server, path_name)
         if path is not None and not path.startswith("/"):
             raise ConfigError("bad-setting", f"server.{path_name} must be a path that starts with '/'.")

@@ -35,7 +35,14 @@ def of_outcome(outcome: Outcome) -> dict[str, Any]:
 
 def of_error(error: AgentError) -> dict[str, Any]:
     """The object of a failure."""
-    return {"code": error.code, "message": error.message, "hint": error.hint, "retryable": error.retryable}
+    return {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "retryable": error.retryable,
+        "retry_after": error.retry_after,
+        "exit_status": int(error.exit_status),
+    }
 
 
 def of_failure(error: AgentError) -> dict[str, Any]:

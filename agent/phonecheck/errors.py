@@ -12,7 +12,10 @@
     │   │                           · number-operator-mismatch · rate-limited* · check-expired · platform-error
     │   │                           · operator-error
     │   └─ DeadlineExceeded      -  deadline-exceeded*   (the exit status of the step it struck)
-    └─ ServerError               7  server-unreachable* · server-rejected · protocol-mismatch
+    ├─ ServerError               7  server-unreachable* · server-rejected · protocol-mismatch
+    └─ ServiceError              8  agent-unavailable* · agent-busy* · already-running · not-allowed · not-configured
+                                    · bad-option · unknown-check · check-hung* · check-crashed* · check-killed*
+                                    · check-garbled* · check-interrupted*
 
 ``*`` marks the codes worth another try, with a new check. An adapter maps the foreign exceptions it meets (GLib.Error,
 OSError, httpx, dns, ssl) to these, and none of those leaves it.
@@ -35,6 +38,7 @@ class ExitStatus(IntEnum):
     LINK = 5
     CHECK = 6
     SERVER = 7
+    SERVICE = 8
     BUG = 70
     INTERRUPTED = 130
 
@@ -46,6 +50,7 @@ class AgentError(Exception):
         code: one of the codes of the class, as in the tree above.
         message: one sentence of cause. It holds no number, identity, token, code, cookie or URL query.
         hint: one sentence of cure; the code's own cure where the caller knows no better one.
+        retry_after: seconds that whoever refused asked to wait before anything is tried again; None where it did not say.
     """
 
     exit_status: ExitStatus = ExitStatus.BUG
@@ -54,13 +59,14 @@ class AgentError(Exception):
     }
     """The codes of the class, each with its usual cure."""
 
-    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, code: str, message: str, *, hint: str | None = None, retry_after: float | None = None) -> None:
         if code not in self.cures:
             raise ValueError(f"{type(self).__name__} has no code {code!r}")
         super().__init__(message)
         self.code = code
         self.message = message
         self.hint = self.cures[code] if hint is None else hint
+        self.retry_after = retry_after
 
     @property
     def retryable(self) -> bool:
@@ -176,6 +182,26 @@ class ServerError(AgentError):
     }
 
 
+class ServiceError(AgentError):
+    """The service cannot do what it was asked, or a check that it had made ended without an answer."""
+
+    exit_status = ExitStatus.SERVICE
+    cures: ClassVar[dict[str, str]] = {
+        "agent-unavailable": "Start the service: systemctl start phonecheck-agent.",
+        "agent-busy": "Wait for the checks that are queued, then ask again.",
+        "already-running": "Use the one that runs: phonecheck status; or stop it: systemctl stop phonecheck-agent.",
+        "not-allowed": "Ask as root or as a member of the group phonecheck: adduser USER phonecheck, then log in again.",
+        "not-configured": "Set server.url in /etc/phonecheck/agent.toml, then: systemctl reload phonecheck-agent.",
+        "bad-option": "Verify takes number (s), modem (s) and timeout (d); see docs/dbus-api.md.",
+        "unknown-check": "See which checks are remembered: phonecheck history.",
+        "check-hung": "See what it waited for: phonecheck verify -v.",
+        "check-crashed": "This is a bug in phonecheck: please report it with the output of phonecheck verify -v.",
+        "check-killed": "See who killed it: journalctl -k; where memory was short, raise MemoryMax= of the unit.",
+        "check-garbled": "This is a bug in phonecheck: please report it with the output of phonecheck verify --json.",
+        "check-interrupted": "Ask for a new check: the service was stopped in the middle of this one.",
+    }
+
+
 _RETRYABLE = frozenset(
     {
         "modem-manager-unavailable",
@@ -189,5 +215,12 @@ _RETRYABLE = frozenset(
         "rate-limited",
         "deadline-exceeded",
         "server-unreachable",
+        "agent-unavailable",
+        "agent-busy",
+        "check-hung",
+        "check-crashed",
+        "check-killed",
+        "check-garbled",
+        "check-interrupted",
     }
 )

@@ -75,7 +75,7 @@ def load(file: pathlib.Path | None, choice: Choice) -> Settings:
             ) from None
     if choice.timeout is not None:
         chain = dataclasses.replace(chain, timeout=choice.timeout)
-    return Settings(server, phone, modem, link, chain)
+    return dataclasses.replace(settings, server=server, phone=phone, modem=modem, link=link, chain=chain)
 
 
 def modem_manager() -> ModemManager:

@@ -122,7 +122,9 @@ def too_many(step: Step, wait: float | None) -> ServerError:
     """
     asks = "without saying how long to wait" if wait is None else f"and asks to wait {math.ceil(wait)} s"
     hint = "Ask less often." if wait is None else f"Try again in {math.ceil(wait)} s, or allow more with --timeout."
-    return ServerError("server-rejected", f"The app server, asked {_ASKED[step]}, answered 429 {asks}.", hint=hint)
+    return ServerError(
+        "server-rejected", f"The app server, asked {_ASKED[step]}, answered 429 {asks}.", hint=hint, retry_after=wait
+    )
 
 
 # The platform's problems (api-errors) that a server passes on keep their meaning, whatever status carries them.

@@ -117,7 +117,7 @@ def test_json_is_one_object_on_failures_too() -> None:
     assert done.returncode == 4
     assert (answer["schema"], answer["outcome"], answer["match"]) == (1, "inconclusive", None)
     assert answer["error"]["code"] == "modem-manager-unavailable"
-    assert set(answer["error"]) == {"code", "message", "hint", "retryable"}
+    assert set(answer["error"]) == {"code", "message", "hint", "retryable", "retry_after", "exit_status"}
     assert answer["phone_number"] == "…0123"
     assert "447700900123" not in done.stdout + done.stderr
 
