@@ -148,23 +148,31 @@ def load(named: Path | None) -> Settings:
     Raises:
         ConfigError: bad-setting, for a file that is missing, unreadable or not TOML, and for each wrong key or value.
     """
+    return read(contents(named), named or DEFAULT_FILE)
+
+
+def contents(named: Path | None) -> bytes:
+    """The settings file's bytes; none where nobody named a file and there is none in the default place.
+
+    Raises:
+        ConfigError: bad-setting, for a file that is missing or unreadable.
+    """
     file = named or DEFAULT_FILE
     try:
         with file.open("rb") as opened:
-            raw = opened.read(_LARGEST + 1)
+            return opened.read(_LARGEST + 1)
     except FileNotFoundError:
         if named is None:
-            return Settings()
+            return b""
         raise ConfigError("bad-setting", f"The configuration file {file} does not exist.", hint=_NAMED) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ConfigError(
             "bad-setting", f"The configuration file {file} cannot be read: {reason}.", hint=_NAMED
         ) from None
-    return read(raw, str(file))
 
 
-def read(raw: bytes, file: str) -> Settings:
+def read(raw: bytes, file: Path) -> Settings:
     """The settings of a file's bytes; ``file`` is its name, for the error.
 
     Raises:

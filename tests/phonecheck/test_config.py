@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonecheck import config
-from phonecheck.config import Settings
+from phonecheck.config import Service, Settings
 from phonecheck.errors import ConfigError
 
 WHOLE = """
@@ -19,6 +19,7 @@ url = "https://app.customer.example/api/"
 protocol = "v0.1"
 create = "/create"
 finish = "/finish"
+report = "/report"
 redirect_url = "https://app.customer.example/done"
 ca_file = "/etc/ssl/own.pem"
 client_cert = "/etc/phonecheck/cert.pem"
@@ -38,6 +39,16 @@ cleartext = "refuse"
 max_redirects = 3
 hop_timeout = 2
 timeout = 12.5
+[service]
+on_start = false
+on_sim_change = false
+every = "12 h"
+jitter = 600
+start_jitter = "2.5min"
+hooks = "/usr/local/lib/phonecheck"
+history = 50
+outbox_size = 20
+outbox_age = "3d"
 """
 
 
@@ -72,6 +83,38 @@ def test_every_setting(tmp_path):
     assert settings.link.family == "4"
     assert settings.chain.cleartext == "refuse"
     assert (settings.chain.max_redirects, settings.chain.hop_timeout, settings.chain.timeout) == (3, 2.0, 12.5)
+    assert settings.server.report == "/report"
+    assert settings.service == Service(
+        on_start=False,
+        on_sim_change=False,
+        every=43200.0,
+        jitter=600.0,
+        start_jitter=150.0,
+        hooks=Path("/usr/local/lib/phonecheck"),
+        history=50,
+        outbox_size=20,
+        outbox_age=259200.0,
+    )
+
+
+@pytest.mark.parametrize("value", ["0", "86400", "1.5", '"90 s"', '"15 min"', '"24h"', '"365 d"'])
+def test_a_time_of_the_service(tmp_path, value):
+    assert load(tmp_path, f"[service]\nevery = {value}").service.every >= 0
+
+
+@pytest.mark.parametrize(
+    "value", ["-1", "nan", "inf", "true", '"24"', '"1 w"', '"h"', '"367 d"', '"1e3 s"', '""', "[1]"]
+)
+def test_a_time_that_is_none(tmp_path, value):
+    error = failure(tmp_path, f"[service]\nevery = {value}")
+    assert error.message == (
+        'service.every must be a number of seconds from 0, at most 366 days, or a text such as "24 h".'
+    )
+
+
+@pytest.mark.parametrize(("key", "value"), [("history", "0"), ("outbox_size", "10001"), ("outbox_age", "0")])
+def test_bounds_of_what_the_service_remembers(tmp_path, key, value):
+    assert f"service.{key} must be" in failure(tmp_path, f"[service]\n{key} = {value}").message
 
 
 def test_one_server_needs_no_list(tmp_path):
