@@ -116,8 +116,13 @@ def say(text: str) -> None:
 
 def print_error(error: AgentError) -> None:
     """Cause, cure and code, on stderr."""
-    again = ", worth another try" if error.retryable else ""
-    _print_failure(error.message, error.hint, f"{error.code} (exit status {int(error.exit_status)}{again})")
+    print_cause(error.message, error.hint, error.code, int(error.exit_status), retryable=error.retryable)
+
+
+def print_cause(message: str, hint: str, code: str, exit_status: int, *, retryable: bool) -> None:
+    """The same for an error that another process had."""
+    again = ", worth another try" if retryable else ""
+    _print_failure(message, hint, f"{code} (exit status {exit_status}{again})")
 
 
 def print_usage_error(error: click.ClickException) -> None:

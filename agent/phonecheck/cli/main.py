@@ -25,6 +25,9 @@ _VERBS = {
     "open": "Open a check URL over the link and show each hop.",
     "modem": "Show the modems that ModemManager sees, or unlock a SIM.",
     "link": "Show the link, or remove what a killed run left on it.",
+    "run": "Verify unattended: at start, on schedule, when the SIM changes.",
+    "status": "What the service is doing, its last outcome, its next run.",
+    "history": "The checks that the service made.",
     "completion": "Print the completion script of a shell.",
 }
 
@@ -57,7 +60,7 @@ def cli() -> None:
     One HTTP exchange over the modem, with evidence of the path; nothing else on the device is moved.
 
     Exit status: 0 match or success, 1 no match, 2 usage, 3 configuration, 4 modem, SIM or bearer, 5 link or name
-    resolution, 6 check, 7 app server, 70 a bug, 130 interrupted.
+    resolution, 6 check, 7 app server, 8 service, 70 a bug, 130 interrupted.
     """
 
 

@@ -16,8 +16,13 @@ from phonecheck.cli.leaving import guarded
 @click.argument("number", required=False)
 @click.option("--server", metavar="URL", help="The app server: https, or http to loopback.")
 @link_options
+@click.option(
+    "--via-service", is_flag=True, help="Have the service phonecheck-agent make the check, with its configuration."
+)
 @options
+@click.pass_context
 def command(
+    context: click.Context,
     number: str | None,
     server: str | None,
     modem_id: str | None,
@@ -28,6 +33,7 @@ def command(
     wait: float | None,
     timeout: float | None,
     config: Path | None,
+    via_service: bool,
     as_json: bool,
     verbose: bool,
 ) -> int:
@@ -37,6 +43,9 @@ def command(
     Without it, the configured number is verified, or the number that the SIM itself stores.
 
     Prints match or no match (exit status 0 or 1), or why neither could be found out.
+
+    With --via-service the check is made by the service phonecheck-agent, which root and the members of the group
+    phonecheck may ask; NUMBER, --modem and --timeout are passed on to it, and its configuration says the rest.
     """
     from phonecheck.cli.answer import answer, fail
     from phonecheck.cli.progress import Steps
@@ -53,6 +62,11 @@ def command(
     else:
         asked = None
     start_log(verbose=verbose)
+    if via_service:
+        from phonecheck.cli.via_service import verify_there
+
+        _refuse_what_is_the_services(context)
+        return verify_there(asked, modem_id, timeout, as_json=as_json)
     lingering: list[Callable[[], None]] = []
 
     def work() -> int:
@@ -80,3 +94,16 @@ def command(
             parts.settle()
 
     return guarded(work, lambda error: fail(error, as_json=as_json), lingering)
+
+
+_PASSED_ON = {"number", "modem_id", "timeout", "via_service", "as_json", "verbose"}
+
+
+def _refuse_what_is_the_services(context: click.Context) -> None:
+    """An option that would have no effect is an error, not a wrong expectation."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in _PASSED_ON and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{parameter.opts[-1]} is the service's own to say; leave it out with --via-service."
+            )
