@@ -28,12 +28,14 @@ def as_object(result: dict[str, Any]) -> dict[str, Any]:
 def line(result: dict[str, Any], now: float | None = None) -> str:
     """One line: when, outcome, why where it is none, operator, duration, and why it was made."""
     word, colour = _WORDS.get(result["outcome"], (result["outcome"], None))
-    at = result["at"]
+    at, trigger, ms = result["at"], result["trigger"], f"{result['ms']:.0f} ms"
+    if now is None:  # one of a table
+        word, trigger, ms = f"{word:<12}", f"{trigger:<10}", f"{ms:>9}"
     facts = [
         when(at) if now is None else f"{when(at)} ({ago(at, now)})",
-        style(sys.stdout, f"{word:<12}" if now is None else word, fg=colour, bold=True),
-        f"{result['ms']:>6.0f} ms",
-        f"{result['trigger']:<10}" if now is None else result["trigger"],
+        style(sys.stdout, word, fg=colour, bold=True),
+        ms,
+        trigger,
         result.get("operator", ""),
         result.get("error_code", ""),
     ]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from phonecheck.cli.record import ago, as_object, line, when
+from phonecheck.cli.status import page
+from phonecheck.cli.via_service import show
+
+NOW = 1_795_478_400.0
+ERROR = {
+    "code": "not-registered",
+    "message": "The modem is searching.",
+    "hint": "Wait.",
+    "retryable": True,
+    "retry_after": None,
+    "exit_status": 4,
+}
+
+
+def result(outcome="match", error=None, **more):
+    document = {
+        "schema": 1,
+        "outcome": outcome,
+        "match": {"match": True, "no_match": False}.get(outcome),
+        "check_id": "d2cfa55c",
+        "phone_number": "…0123",
+        "modem": {"id": "iccid:…8909", "operator": "Sandbox Mobile", "registration": "home", "technology": "lte"},
+        "link": {"interface": "wwan0", "source": "10.64.0.2"},
+        "hops": [{}, {}],
+        "ms": 512.4,
+        "error": error,
+    }
+    found = {
+        "id": "a" * 32,
+        "trigger": "schedule",
+        "outcome": outcome,
+        "at": int(NOW) - 300,
+        "ms": 512.4,
+        "exit_status": {"match": 0, "no_match": 1}.get(outcome, 4),
+        "document": json.dumps(document),
+    }
+    return found | ({"error_code": error["code"]} if error else {"operator": "Sandbox Mobile"}) | more
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (NOW - 5, "5 s ago"),
+        (NOW - 300, "5 min ago"),
+        (NOW + 7200, "in 2 h"),
+        (NOW - 86400 * 4, "4 d ago"),
+        (NOW + 86400 * 400, "in 400 d"),
+    ],
+)
+def test_how_far_away(at, words):
+    assert ago(at, NOW) == words
+
+
+@pytest.mark.parametrize("at", [0, -1, 1_000_000, 10**12])
+def test_a_clock_that_was_not_set_is_not_shown(at):
+    assert when(at) == "-"
+
+
+def test_a_check_in_a_line():
+    assert line(result()) == "2026-11-23T23:55:00Z  MATCH            512 ms  schedule    Sandbox Mobile"
+
+
+def test_a_failure_in_a_line():
+    assert line(result("inconclusive", ERROR)).endswith("512 ms  schedule    not-registered")
+
+
+def test_a_check_for_programs():
+    found = as_object(result())
+    assert found["at"] == "2026-11-23T23:55:00Z"
+    assert found["result"]["check_id"] == "d2cfa55c"
+
+
+def properties(**more):
+    return {
+        "State": "idle",
+        "LastResult": result(),
+        "NextRun": int(NOW) + 3600,
+        "Version": "0.1.0",
+        "Outbox": 2,
+        "Dropped": 0,
+        "Problem": "",
+    } | more
+
+
+def test_the_status_for_a_person():
+    assert page(properties(), NOW).splitlines() == [
+        "state    idle",
+        "last     2026-11-23T23:55:00Z (5 min ago)  MATCH  512 ms  schedule  Sandbox Mobile",
+        "next     2026-11-24T01:00:00Z (in 60 min)",
+        "reports  2 to bring",
+        "version  0.1.0",
+    ]
+
+
+def test_the_status_of_a_service_that_has_done_nothing_yet():
+    text = page(properties(State="unconfigured", LastResult={}, NextRun=0, Dropped=3, Problem="It is full."), NOW)
+    assert text.splitlines() == [
+        "state    unconfigured",
+        "problem  It is full.",
+        "last     no check yet",
+        "next     when it is asked for",
+        "reports  2 to bring, 3 given up",
+        "version  0.1.0",
+    ]
+
+
+def test_the_services_answer(capsys):
+    assert show(result(), as_json=False) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "MATCH  The SIM in this device has the number …0123.",
+        "",
+        "  check  d2cfa55c",
+        "  modem  iccid:…8909  Sandbox Mobile  home  lte",
+        "  link   wwan0  10.64.0.2",
+        "  time   512 ms, 2 hops",
+    ]
+    assert err == ""
+
+
+def test_the_services_failure(capsys):
+    assert show(result("inconclusive", ERROR), as_json=False) == 4
+    out, err = capsys.readouterr()
+    assert out.startswith("INCONCLUSIVE  Whether the SIM in this device has the number …0123 could not be found out.")
+    assert err.splitlines()[1:] == [
+        "phonecheck: The modem is searching.",
+        "  cure  Wait.",
+        "  code  not-registered (exit status 4, worth another try)",
+    ]
+
+
+def test_the_services_answer_for_programs(capsys):
+    assert show(result("no_match"), as_json=True) == 1
+    assert json.loads(capsys.readouterr().out)["outcome"] == "no_match"
