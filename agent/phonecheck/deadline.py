@@ -1,9 +1,11 @@
-"""One deadline for the whole command; every wait takes what is left of it."""
+"""One deadline for the whole command; every wait takes what is left of it. And the waits that servers ask for."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
+from datetime import UTC
 
 from phonecheck.errors import DeadlineExceeded, ExitStatus
 
@@ -47,3 +49,31 @@ class Deadline:
         if left <= 0:
             raise DeadlineExceeded(f"The time allowed passed before {step}.", exit_status=exit_status)
         return left
+
+
+def retry_after(value: str | None, date: str | None, now: float) -> float | None:
+    """The seconds that a Retry-After asks for (RFC 9110 §10.2.3), never negative; None where it is absent or broken.
+
+    Args:
+        value: Retry-After.
+        date: the same response's Date, against which a date in ``value`` is held: devices start with a wrong clock.
+        now: seconds since the epoch, for a response without a Date.
+    """
+    value = (value or "").strip()
+    if re.fullmatch(r"[0-9]{1,10}", value):
+        return float(value)
+    until = _date(value)
+    if until is None:
+        return None
+    since = _date(date or "")
+    return max(0.0, until - (now if since is None else since))
+
+
+def _date(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None

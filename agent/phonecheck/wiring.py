@@ -17,16 +17,21 @@ from phonecheck.errors import AgentError, ConfigError
 from phonecheck.link.closing import Closing
 from phonecheck.model import ChainEnd, Hop, IPAddress, Link, Modem, ModemState, PhoneNumber
 from phonecheck.session import Session, pin_of
-from phonecheck.verify import AppServer, Parts
+from phonecheck.verify import Parts
 
 if TYPE_CHECKING:
     import pathlib
     import ssl
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from phonecheck.appserver.client import AppServer as Client
+    from phonecheck.appserver.outbox import Report, Verdict
     from phonecheck.chain.backend import Backend
     from phonecheck.link.bind import Connecting
     from phonecheck.modem.manager import ModemManager
     from phonecheck.redact import Secret
+
+    Deliver = Callable[[Iterable[Report], Deadline], Iterator[tuple[str, Verdict]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,65 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
         settle=session.settle,
         linger=session.linger,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """How reports get to the app server.
+
+    Attributes:
+        reach: comes first: makes modem and link ready where the server is reached over them, and gives what delivers
+            reports within a deadline (appserver/outbox.py).
+        settle: comes last: closes the connections, and takes down what was set up.
+        linger: the same in a process that was forked off from one that a signal ends at once; does not return.
+    """
+
+    reach: Callable[[Deadline], Deliver]
+    settle: Callable[[], None]
+    linger: Callable[[], None]
+
+
+def wire_reports(settings: Settings) -> Reporting:
+    """Everything that posting reports needs, from the settings.
+
+    Raises:
+        ConfigError: bad-setting, missing-credential, unsafe-file-mode: before anything is sent.
+    """
+    if settings.server.url is None or settings.server.report is None:
+        raise ConfigError(
+            "bad-setting",
+            "No app server that takes reports is configured.",
+            hint="Set server.url and server.report in the configuration.",
+        )
+    over_modem = settings.server.over == "modem"
+    token = _token(settings)
+    session = Session(settings, pin_of(settings) if over_modem else None)
+    clients: list[Client] = []
+
+    def reach(deadline: Deadline) -> Deliver:
+        from phonecheck.appserver.outbox import deliver
+
+        link = None
+        if over_modem:
+            modem = session.read_modem(deadline, lambda: None, lambda _: None, lambda _: None)
+            link = session.find_link(modem, deadline)
+        client = _app_server(settings, token, link, session)
+        clients.append(client)
+
+        def post(key: str, body: Mapping[str, object], until: Deadline) -> Verdict:
+            try:
+                return client.report(key, body, until)
+            except AgentError as error:
+                raise session.loss.error or error from None
+
+        return lambda reports, until: deliver(reports, post, until)
+
+    def settle() -> None:
+        for client in clients:
+            client.close()
+        session.settle()
+
+    return Reporting(reach, settle, session.linger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +361,7 @@ def _sim_number(modem: Modem | None) -> PhoneNumber:
     return numbers[0]
 
 
-def _app_server(settings: Settings, token: Secret | None, link: Link | None, session: Session) -> AppServer:
+def _app_server(settings: Settings, token: Secret | None, link: Link | None, session: Session) -> Client:
     from phonecheck.appserver.client import AppServer as Client
 
     if link is None:

@@ -9,8 +9,6 @@ import json
 import math
 import re
 from dataclasses import dataclass, field
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from phonecheck import redact
@@ -21,11 +19,15 @@ DEFAULT_TTL = 60.0
 """Seconds, where the server names none: the shorter of the two that the platform documents."""
 MAX_TTL = 3600.0
 
-Step = Literal["create", "finish"]
-"""What was asked of the server: to create a check, or to finish it."""
+Step = Literal["create", "finish", "report"]
+"""What was asked of the server: to create a check, to finish it, or to take a report of one."""
 
-_ASKED: dict[Step, str] = {"create": "to create the check", "finish": "for the result"}
-DONE: dict[Step, str] = {"create": "the app server had created the check", "finish": "the app server gave the result"}
+_ASKED: dict[Step, str] = {"create": "to create the check", "finish": "for the result", "report": "to take a report"}
+DONE: dict[Step, str] = {
+    "create": "the app server had created the check",
+    "finish": "the app server gave the result",
+    "report": "the app server had taken the report",
+}
 """Each completes the sentence "The time allowed passed before …"."""
 
 
@@ -89,39 +91,14 @@ def _mismatch(message: str) -> ServerError:
     return ServerError("protocol-mismatch", message)
 
 
-def retry_after(value: str | None, date: str | None, now: float) -> float | None:
-    """The seconds that a Retry-After asks for (RFC 9110 §10.2.3), never negative; None where it is absent or broken.
-
-    Args:
-        value: Retry-After.
-        date: the same response's Date, against which a date in ``value`` is held: devices start with a wrong clock.
-        now: seconds since the epoch, for a response without a Date.
-    """
-    value = (value or "").strip()
-    if re.fullmatch(r"[0-9]{1,10}", value):
-        return float(value)
-    until = _date(value)
-    if until is None:
-        return None
-    since = _date(date or "")
-    return max(0.0, until - (now if since is None else since))
-
-
-def _date(text: str) -> float | None:
-    try:
-        date = parsedate_to_datetime(text)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, IndexError, TypeError):
-        return None
-
-
 def too_many(step: Step, wait: float | None) -> ServerError:
     """The error of a 429 that the deadline leaves no time to wait for.
 
     It is server-rejected and so not retryable: a device that was told to wait must not come back at once.
     """
     asks = "without saying how long to wait" if wait is None else f"and asks to wait {math.ceil(wait)} s"
-    hint = "Ask less often." if wait is None else f"Try again in {math.ceil(wait)} s, or allow more with --timeout."
+    longer = "" if step == "report" else ", or allow more with --timeout"
+    hint = "Ask less often." if wait is None else f"Try again in {math.ceil(wait)} s{longer}."
     return ServerError(
         "server-rejected", f"The app server, asked {_ASKED[step]}, answered 429 {asks}.", hint=hint, retry_after=wait
     )
@@ -149,26 +126,29 @@ def refusal(answer: Answer, step: Step, asked: str, *, authenticated: bool) -> A
     """
     anchor, words = _problem(answer.body) if answer.status >= 400 else ("", "")
     said = f"{answer.status} ({words})" if words else str(answer.status)
-    return _passed_on(anchor, said) or _of_status(answer.status, anchor, said, step, asked, authenticated)
+    # The platform has no part in a report.
+    passed_on = None if step == "report" else _passed_on(anchor, said, answer.retry_after)
+    return passed_on or _of_status(answer, anchor, said, step, asked, authenticated)
 
 
-def _passed_on(anchor: str, said: str) -> CheckError | None:
+def _passed_on(anchor: str, said: str, wait: float | None) -> CheckError | None:
     if anchor in _FROM_PLATFORM:
         code, meaning = _FROM_PLATFORM[anchor]
-        return CheckError(code, f"The platform, through the app server, says that {meaning}: {said}.")
+        message = f"The platform, through the app server, says that {meaning}: {said}."
+        return CheckError(code, message, retry_after=wait)
     if anchor.startswith("mno_"):
-        return CheckError(
-            "operator-error", f"The platform, through the app server, says that the operator failed: {said}."
-        )
+        message = f"The platform, through the app server, says that the operator failed: {said}."
+        return CheckError("operator-error", message, retry_after=wait)
     return None
 
 
-def _of_status(status: int, anchor: str, said: str, step: Step, asked: str, authenticated: bool) -> AgentError:
-    server = f"The app server, asked {_ASKED[step]},"
+def _of_status(answer: Answer, anchor: str, said: str, step: Step, asked: str, authenticated: bool) -> AgentError:
+    status, server = answer.status, f"The app server, asked {_ASKED[step]},"
     if step == "finish" and (status == 410 or anchor == "check_not_found"):
         return CheckError("check-expired", f"The app server does not know the check any more: {said}.")
     code, hint = "server-rejected", None
-    if status in (404, 405):
+    # 501 is what some frameworks answer to a method that no route of theirs takes.
+    if status in (404, 405) or (step == "report" and status == 501):
         code, message = "protocol-mismatch", f"The app server has no {asked}: {said}."
         hint = f"Check server.url, server.protocol and server.{step}: the path may be another one."
     elif status >= 500:
@@ -184,7 +164,7 @@ def _of_status(status: int, anchor: str, said: str, step: Step, asked: str, auth
         hint = "Set server.url to where it leads: a credential is never sent on to another address."
     else:
         code, message = "protocol-mismatch", f"{server} answered {said}."
-    return ServerError(code, message, hint=hint)
+    return ServerError(code, message, hint=hint, retry_after=answer.retry_after)
 
 
 def _problem(body: bytes) -> tuple[str, str]:

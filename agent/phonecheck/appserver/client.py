@@ -1,4 +1,4 @@
-"""The app server's client: creates a check, and brings its result."""
+"""The app server's client: creates a check, brings its result, and reports what came of one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from phonecheck.appserver import answers
 from phonecheck.appserver.answers import Answer, Step
 from phonecheck.appserver.connection import Connection
 from phonecheck.appserver.faults import UnsentError
+from phonecheck.appserver.outbox import Verdict, verdict_of
 from phonecheck.config import Server
 from phonecheck.deadline import Deadline
-from phonecheck.errors import AgentError, ExitStatus, ServerError
+from phonecheck.errors import AgentError, ConfigError, ExitStatus, ServerError
 from phonecheck.model import ChainEnd, Check, PhoneNumber
 from phonecheck.redact import Secret
 
@@ -30,6 +31,7 @@ _PATHS: dict[str, tuple[str, str]] = {
 }
 """Create and finish: the routes of the platform's own example server."""
 
+_REPORT = 'Set it to the path that takes them, as server.report = "/v0.2/phone-check/report".'
 _TRIES = 3
 """Connections that ``finish`` tries for one request."""
 
@@ -37,7 +39,7 @@ _log = logging.getLogger("phonecheck.appserver")
 
 
 class AppServer:
-    """The customer's application server, made for one check, and to be closed.
+    """The customer's application server, made for one check or a few reports, and to be closed.
 
     Args:
         settings: where and how; ``url`` is set.
@@ -62,6 +64,7 @@ class AppServer:
         create, finish = _PATHS[settings.protocol]
         self._create_path, self._finish_path = settings.create or create, settings.finish or finish
         self._finish_method: Literal["GET", "POST"] = "GET" if settings.protocol == "v0.1" else "POST"
+        self._report_path = settings.report
         self._authenticated = token is not None or settings.client_cert is not None
         self._connection = Connection(settings, token, transport, clock)
         self._sleep = sleep
@@ -121,6 +124,29 @@ class AppServer:
                 raise ServerError("protocol-mismatch", "The app server took the code and answered without a match.")
             self._wait(max(self._back_off(asked), answer.retry_after or 0.0), deadline)
             asked += 1
+
+    def report(self, key: str, body: Mapping[str, object], deadline: Deadline) -> Verdict:
+        """Tell the server what came of a check, and what it says to that.
+
+        Asked once: whoever keeps the report comes again, with the same key, by which the server knows it (the header
+        Idempotency-Key of draft-ietf-httpapi-idempotency-key-header).
+
+        Args:
+            key: the report's id, of letters, digits, "-" and "_".
+            body: the report.
+            deadline: as for ``create``.
+
+        Raises:
+            ServerError: server-unreachable, protocol-mismatch: it may have the report or not. The others as ``create``.
+        """
+        if self._report_path is None:
+            raise ConfigError("bad-setting", "The app server takes no reports: server.report is not set.", hint=_REPORT)
+        deadline.require(answers.DONE["report"], ExitStatus.SERVER)
+        answer = self._connection.request(
+            "POST", self._report_path, body, deadline, headers={"Idempotency-Key": key}, status_is_all=True
+        )
+        asked = f"POST {self._report_path}".partition("?")[0]
+        return verdict_of(answer, asked, authenticated=self._authenticated)
 
     def close(self) -> None:
         """Close the connections."""

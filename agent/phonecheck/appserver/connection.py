@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal
 
 from phonecheck import __version__
 from phonecheck.appserver import faults, tls
-from phonecheck.appserver.answers import Answer, retry_after
+from phonecheck.appserver.answers import Answer
 from phonecheck.aside import Aside
 from phonecheck.config import Server, server_url
-from phonecheck.deadline import Deadline
+from phonecheck.deadline import Deadline, retry_after
 from phonecheck.errors import CheckError, ConfigError, ServerError
 from phonecheck.redact import Secret
 
@@ -59,9 +59,24 @@ class Connection:
         self._client: httpx.Client | None = None
 
     def request(
-        self, method: Literal["GET", "POST"], path: str, body: Mapping[str, str] | None, deadline: Deadline
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        body: Mapping[str, object] | None,
+        deadline: Deadline,
+        *,
+        headers: Mapping[str, str] | None = None,
+        status_is_all: bool = False,
     ) -> Answer:
         """Ask once, and read the whole answer.
+
+        Args:
+            method: of the request.
+            path: below the server's base URL.
+            body: a JSON object, or None.
+            deadline: for all of it.
+            headers: more of them.
+            status_is_all: with a 2xx the server has done what it was asked, whatever becomes of the answer's body.
 
         Raises:
             ServerError: server-unreachable, also when time runs out; protocol-mismatch.
@@ -75,7 +90,7 @@ class Connection:
             # httpx's time-outs do not bound a request: they count anew with each byte, and the C library's name lookup,
             # which takes none at all, hangs for half a minute where the name server is silent. httpx's own, which closes
             # the connection, comes first where it can.
-            sending = Aside(lambda: self._send(method, path, body, limit), "appserver")
+            sending = Aside(lambda: self._send(method, path, body, limit, headers or {}, status_is_all), "appserver")
             answer = sending.result(limit.remaining() + _GRACE_SECONDS)
             status = str(answer.status)
         except TimeoutError:
@@ -93,20 +108,29 @@ class Connection:
         if self._client is not None:
             self._client.close()
 
-    def _send(self, method: str, path: str, body: Mapping[str, str] | None, limit: Deadline) -> Answer:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None,
+        limit: Deadline,
+        more: Mapping[str, str],
+        status_is_all: bool,
+    ) -> Answer:
         import httpx
 
-        json_type = {"Content-Type": "application/json"}
+        kind = {"Cache-Control": "no-cache"} if body is None else {"Content-Type": "application/json"}
         try:
             with self._open().stream(
                 method,
                 self._base + path,
                 content=None if body is None else json.dumps(body).encode(),
-                headers={"Cache-Control": "no-cache"} if body is None else json_type,
+                headers={**kind, **more},
                 timeout=max(limit.remaining(), 0.001),
                 extensions={"deadline": limit},
             ) as response:
-                content = _read(response, limit)
+                read = _read_if_it_can if status_is_all and response.is_success else _read
+                content = read(response, limit)
                 date = response.headers.get("Date")
                 wait = retry_after(response.headers.get("Retry-After"), date, self._clock())
                 return Answer(response.status_code, content, wait)
@@ -154,6 +178,14 @@ class Connection:
                 hint="Set HTTPS_PROXY and ALL_PROXY to an http:// or https:// URL or to nothing; NO_PROXY excepts hosts.",
             ) from None
         return self._client
+
+
+def _read_if_it_can(response: httpx.Response, limit: Deadline) -> bytes:
+    """The same where nothing hangs on it: a body that was read leaves a connection that can be used again."""
+    try:
+        return _read(response, limit)
+    except Exception:  # noqa: BLE001  of httpx, of a transport that was handed in, or our own; none changes the status
+        return b""
 
 
 def _read(response: httpx.Response, limit: Deadline) -> bytes:

@@ -117,7 +117,9 @@ def _ip_mismatch(paths: Sequence[Path]) -> CheckError:
     return CheckError("platform-error", message, hint=hint)
 
 
-def error_of_status(status: int, answer: Answer, *, host: str, at_platform: bool) -> AgentError:
+def error_of_status(
+    status: int, answer: Answer, *, host: str, at_platform: bool, retry_after: float | None = None
+) -> AgentError:
     """The error of a last answer that is neither a success nor a redirect that can be followed.
 
     Args:
@@ -125,6 +127,7 @@ def error_of_status(status: int, answer: Answer, *, host: str, at_platform: bool
         answer: its body.
         host: who answered, for the message.
         at_platform: whether that is the check URL's host; statuses mean what the platform says only there.
+        retry_after: seconds that it asks to wait before the next check.
     """
     if not at_platform:
         return CheckError("operator-error", f"The operator's hop {host} answered with HTTP {status}.")
@@ -134,5 +137,6 @@ def error_of_status(status: int, answer: Answer, *, host: str, at_platform: bool
         # 400 stands for several things; with a word that is none of ours it is not the operator's lack of support.
         code = _BY_STATUS.get(status)
     if code:
-        return CheckError(code, _SENTENCES[code])
-    return CheckError("platform-error", f"The platform answered with HTTP {status}{f' ({word})' if word else ''}.")
+        return CheckError(code, _SENTENCES[code], retry_after=retry_after)
+    message = f"The platform answered with HTTP {status}{f' ({word})' if word else ''}."
+    return CheckError("platform-error", message, retry_after=retry_after)

@@ -29,7 +29,7 @@ from phonecheck.chain.redirects import (
 from phonecheck.chain.transport import BoundTransport
 from phonecheck.chain.url import Url, next_hop
 from phonecheck.config import Chain as Limits
-from phonecheck.deadline import Deadline
+from phonecheck.deadline import Deadline, retry_after
 from phonecheck.errors import AgentError, CheckError, DeadlineExceeded
 from phonecheck.model import ChainEnd, Hop, Path
 from phonecheck.redact import Secret
@@ -176,7 +176,11 @@ class Chain:
         answer = ending.Answer.from_body(response.headers.get("content-type", ""), body)
         if not 200 <= response.status_code < 300:
             raise ending.error_of_status(
-                response.status_code, answer, host=url.host_shown, at_platform=url.host == start.host
+                response.status_code,
+                answer,
+                host=url.host_shown,
+                at_platform=url.host == start.host,
+                retry_after=retry_after(response.headers.get("retry-after"), response.headers.get("date"), time.time()),
             )
         if answer.failed:
             raise ending.error_of_word(answer.word or "unknown", _paths(hops, record))

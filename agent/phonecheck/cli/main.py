@@ -30,6 +30,8 @@ _VERBS = {
     "history": "The checks that the service made.",
     "completion": "Print the completion script of a shell.",
 }
+_HIDDEN = ("deliver",)
+"""Those that only the service calls."""
 
 
 class LazyGroup(click.Group):
@@ -41,7 +43,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
         """The verb's own module's command."""
-        if cmd_name not in _VERBS:
+        if cmd_name not in _VERBS and cmd_name not in _HIDDEN:
             return None
         command: click.Command = importlib.import_module(f"phonecheck.cli.{cmd_name}").command
         return command

@@ -204,41 +204,6 @@ def test_titles_hold_no_number_and_no_secret(title: str) -> None:
     assert not any(secret in message.replace(" ", "") for secret in ("900", "0123", "abcdef"))
 
 
-NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT
-
-
-@pytest.mark.parametrize(
-    ("value", "date", "seconds"),
-    [
-        ("120", None, 120),
-        (" 0 ", None, 0),
-        ("Sun, 06 Nov 1994 08:50:37 GMT", None, 60),
-        ("Sunday, 06-Nov-94 08:50:37 GMT", None, 60),
-        ("Sun Nov  6 08:50:37 1994", None, 60),
-        ("Sun, 06 Nov 1994 08:00:00 GMT", None, 0),
-        # The device's clock is a year off, the server's own is right.
-        ("Mon, 06 Nov 1995 08:50:37 GMT", "Mon, 06 Nov 1995 08:50:07 GMT", 30),
-        ("Sun, 06 Nov 1994 08:50:37 GMT", "nonsense", 60),
-        (None, None, None),
-        ("", None, None),
-        ("-1", None, None),
-        ("1.5", None, None),
-        ("soon", None, None),
-        ("\u0661", None, None),
-        ("9" * 400, None, None),
-        ("Sun, 99 Nov 1994 08:50:37 GMT", None, None),
-    ],
-)
-def test_retry_after(value: str | None, date: str | None, seconds: float | None) -> None:
-    assert answers.retry_after(value, date, NOW) == seconds
-
-
-@given(st.text(max_size=40), st.text(max_size=40))
-def test_any_retry_after_is_seconds_or_none(value: str, date: str) -> None:
-    seconds = answers.retry_after(value, date, NOW)
-    assert seconds is None or seconds >= 0
-
-
 def test_a_wait_that_is_too_long_is_told() -> None:
     error = answers.too_many("create", 119.5)
     assert (error.code, error.retryable) == ("server-rejected", False)
