@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from phonecheck.aside import Aside
@@ -30,10 +30,12 @@ class ModemBus:
 
     Args:
         address: a D-Bus address; None for the system bus, which ``DBUS_SYSTEM_BUS_ADDRESS`` may move.
+        hears: the signals that a watch is told of.
     """
 
-    def __init__(self, address: str | None = None) -> None:
+    def __init__(self, address: str | None = None, hears: Sequence[names.Rule] = names.CHANGES) -> None:
         self._address = address
+        self._hears = hears
         self._line: _Line | None = None
         self._opening = threading.Lock()
         self._listeners: tuple[Callable[[], None], ...] = ()
@@ -86,8 +88,9 @@ class ModemBus:
         reply: str | None = None,
         service: str = names.SERVICE,
         fault: Callable[[str, str], AgentError] | None = None,
+        start: bool = False,
     ) -> tuple[Any, ...]:
-        """Call a method of a service, which is not started where it does not run.
+        """Call a method of a service.
 
         Args:
             path: an object path.
@@ -99,6 +102,7 @@ class ModemBus:
             reply: the signature of the answer, as a tuple, where another one is an error.
             service: whose method it is.
             fault: what an error reply stands for, by its name and its message; :func:`faults.of_name` where None.
+            start: have the bus start a service that does not run; else that is an error.
 
         Returns:
             The answer, in plain Python values throughout.
@@ -109,6 +113,7 @@ class ModemBus:
         """
         gio, glib = _gi()
         program = names.program(service)
+        flags = gio.DBusCallFlags.NONE if start else gio.DBusCallFlags.NO_AUTO_START
         deadline = Deadline(timeout)
         connection = self._open(timeout).connection
         variant = glib.Variant(signature, _wrapped(glib, glib.VariantType(signature), args))
@@ -121,7 +126,7 @@ class ModemBus:
                 method,
                 variant,
                 glib.VariantType(reply) if reply else None,
-                gio.DBusCallFlags.NO_AUTO_START,
+                flags,
                 math.ceil(deadline.remaining() * 1000) or 1,  # milliseconds; GLib takes 0 for no time at all
                 None,
             )
@@ -136,7 +141,9 @@ class ModemBus:
             raise _fault(error, timeout, program, fault) from None
 
     def watch(self, changed: Callable[[], None], timeout: float) -> Callable[[], None]:
-        """Call ``changed`` whenever a modem, SIM or bearer came, went or changed, or a manager or the bus itself did.
+        """Call ``changed`` whenever one of the signals came that this bus hears, or the bus itself went.
+
+        By default those tell that a modem, SIM or bearer came, went or changed, or a manager did.
 
         Watch first and read afterwards: a change between a reading and a later subscription would never be heard of.
         The call comes from a thread of the bus's own, says nothing of what changed, and may come often; the answer to it
@@ -179,7 +186,7 @@ class ModemBus:
             if self._line is not None:
                 self._line.quit()
             try:
-                self._line = Aside(lambda: _Line(self._address, self._heard), "dbus").result(timeout)
+                self._line = Aside(lambda: _Line(self._address, self._hears, self._heard), "dbus").result(timeout)
             except TimeoutError:
                 raise faults.no_bus(f"it did not answer in {timeout:.3g} s") from None
             except glib.Error as error:
@@ -192,10 +199,11 @@ class ModemBus:
 class _Line:
     """One connection, and the thread with a GLib main loop that carries its signals once somebody listens."""
 
-    def __init__(self, address: str | None, heard: Callable[[], None]) -> None:
+    def __init__(self, address: str | None, hears: Sequence[names.Rule], heard: Callable[[], None]) -> None:
         import pydbus
 
         gio, self._glib = _gi()
+        self._hears = hears
         self._context = self._glib.MainContext.new()
         self._tell = heard
         self._thread: threading.Thread | None = None
@@ -222,18 +230,9 @@ class _Line:
         # Signals arrive in the context that is the thread's default when it subscribes.
         self._context.push_thread_default()
         none = gio.DBusSignalFlags.NONE
-        rules = (
-            # Bearers and SIMs are not below their modem's path, so any path.
-            (names.SERVICE, names.PROPERTIES, "PropertiesChanged", None),
-            (names.SERVICE, names.OBJECT_MANAGER, None, None),
-            (names.BUS, names.BUS, "NameOwnerChanged", names.SERVICE),
-            (names.NETWORK_MANAGER, names.PROPERTIES, "PropertiesChanged", None),
-            (names.NETWORK_MANAGER, None, "StateChanged", None),
-            (names.BUS, names.BUS, "NameOwnerChanged", names.NETWORK_MANAGER),
-        )
         subscriptions = [
-            self.connection.signal_subscribe(sender, interface, member, None, first, none, self._heard)
-            for sender, interface, member, first in rules
+            self.connection.signal_subscribe(r.sender, r.interface, r.member, None, r.first, none, self._heard)
+            for r in self._hears
         ]
         closed = self.connection.connect("closed", self._heard)
         # A loop that was told to quit before it ran would run for ever, so listen() waits for its first turn.

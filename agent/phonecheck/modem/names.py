@@ -6,6 +6,7 @@ old as 1.18 (Debian 11) run on devices, and newer ones know more.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypedDict
 
 SERVICE = "org.freedesktop.ModemManager1"
@@ -27,6 +28,37 @@ BUS_PATH = "/org/freedesktop/DBus"
 CORE_ERROR = f"{SERVICE}.Error.Core."
 EQUIPMENT_ERROR = f"{SERVICE}.Error.MobileEquipment."
 BUS_ERROR = f"{BUS}.Error."
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Signals to hear: who sends them, of which interface, which one (None: all), and its first argument (None: any)."""
+
+    sender: str
+    interface: str | None
+    member: str | None = None
+    first: str | None = None
+
+
+CHANGES = (
+    # Bearers and SIMs are not below their modem's path, so any path.
+    Rule(SERVICE, PROPERTIES, "PropertiesChanged"),
+    Rule(SERVICE, OBJECT_MANAGER),
+    Rule(BUS, BUS, "NameOwnerChanged", SERVICE),
+    Rule(NETWORK_MANAGER, PROPERTIES, "PropertiesChanged"),
+    Rule(NETWORK_MANAGER, None, "StateChanged"),
+    Rule(BUS, BUS, "NameOwnerChanged", NETWORK_MANAGER),
+)
+"""Whatever may matter to a run that waits for a modem or is on its bearer."""
+
+SIM_CHANGES = (
+    Rule(SERVICE, OBJECT_MANAGER),
+    Rule(SERVICE, MODEM, "StateChanged"),
+    Rule(SERVICE, PROPERTIES, "PropertiesChanged", SIM),
+    Rule(BUS, BUS, "NameOwnerChanged", SERVICE),
+)
+"""Whatever another SIM shows by, and not the signal's quality, which changes every few seconds: a hot swap makes
+ModemManager give the modem up and find it anew, and to tell that a SIM is unlocked takes the modem's state."""
 
 
 def program(service: str) -> str:
