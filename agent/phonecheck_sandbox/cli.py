@@ -14,9 +14,10 @@ from typing import Any, get_args
 
 import click
 
-from phonecheck_sandbox import control, scenarios, streams
+from phonecheck_sandbox import control, namespaces, scenarios, streams
 from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.errors import SandboxError
+from phonecheck_sandbox.ground import Ground
 from phonecheck_sandbox.plan import IpType, LinkKind, Plan
 from phonecheck_sandbox.scenarios import SCENARIOS, Scenario
 
@@ -60,7 +61,7 @@ def _scenario(_: click.Context, __: click.Parameter, name: str | None) -> Scenar
         raise click.BadParameter(str(error)) from None
 
 
-def _sandbox_options(command: Callable[..., None]) -> Callable[..., None]:
+def _radio_options(command: Callable[..., None]) -> Callable[..., None]:
     at_least_zero = click.FloatRange(min=0)
     for option in reversed(
         (
@@ -69,13 +70,24 @@ def _sandbox_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--loss", type=click.FloatRange(0, 100), metavar="P", help="Per cent of packets lost."),
             click.option("--rate", type=at_least_zero, metavar="KBIT", help="Kilobits a second each way."),
             click.option("--radio-wake", type=at_least_zero, metavar="MS", help="What a packet waits after silence."),
+            click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any one condition."),
+            click.option("-v", "--verbose", is_flag=True, help="Say where the logs are."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _sandbox_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        (
+            _radio_options,
             click.option(
                 "--scenario",
                 metavar="NAME",
                 callback=_scenario,
                 help="A situation that has a name: see phonecheck-sandbox scenarios.",
             ),
-            click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any one condition."),
             click.option("--modems", type=click.IntRange(1, 2), help="How many; 1 without it."),
             click.option("--no-connect", is_flag=True, help="Leave the modems without a data session."),
             click.option("--ip", type=click.Choice(get_args(IpType)), help="Families of a session; 4 without it."),
@@ -91,7 +103,6 @@ def _sandbox_options(command: Callable[..., None]) -> Callable[..., None]:
                 type=click.Choice(["networkmanager"]),
                 help="Who connects and configures, in the sandbox's own place.",
             ),
-            click.option("-v", "--verbose", is_flag=True, help="Say where the logs are."),
         )
     ):
         command = option(command)
@@ -145,7 +156,43 @@ def up(**options: Any) -> None:
     _start(**options)
 
 
-def _start(*, scenario: Scenario | None = None, pairs: Sequence[str] = (), **options: Any) -> None:
+@main.command()
+@click.option("--throw-away", is_flag=True, help="Yes, this machine is thrown away afterwards.")
+@_radio_options
+@click.option(
+    "--modems", type=click.IntRange(0, 2), default=1, show_default=True, help="Virtual ones, beside real ones."
+)
+@click.option("--link", "gateway", metavar="IFACE", help="The carrier's end of a real modem's link; wants --modems 0.")
+@click.option("--ip", type=click.Choice(get_args(IpType)), help="Families of a session; 4 without it.")
+@click.option("--connect", is_flag=True, help="Bring the modems' sessions up.")
+@click.option("--configure", is_flag=True, help="Configure wwanN when its session comes up.")
+def here(throw_away: bool, gateway: str | None, **options: Any) -> None:
+    """Make THIS MACHINE the device, and put a carrier and an Internet around it; ends like up.
+
+    For a container or a virtual machine that is thrown away: its network, its nftables and its resolv.conf are changed
+    and stay so, and the modems are on its own system bus, under its own polkit.
+    """
+    from phonecheck_sandbox.here import STATE, ThisMachine
+
+    if not throw_away:
+        raise click.UsageError("This changes the machine itself. Say --throw-away where it is thrown away afterwards.")
+    if gateway and options["modems"]:
+        raise click.UsageError("One link is of one modem. Say --modems 0 with --link, or leave --link out.")
+    _start(ground=ThisMachine(gateway or ""), here=True, gateway=gateway or "", state=STATE, **options)
+
+
+@main.command()
+@click.argument("root", type=click.Path(file_okay=False, exists=True, path_type=Path), default="/")
+def provision(root: Path) -> None:
+    """Write below ROOT what a machine needs for here: settings, token, and the CA for update-ca-certificates."""
+    from phonecheck_sandbox.provision import provision
+
+    provision(root)
+
+
+def _start(
+    *, ground: Ground = namespaces, scenario: Scenario | None = None, pairs: Sequence[str] = (), **options: Any
+) -> None:
     from phonecheck_sandbox import lifetime
 
     chosen = scenario or Scenario("")
@@ -167,7 +214,7 @@ def _start(*, scenario: Scenario | None = None, pairs: Sequence[str] = (), **opt
 
         return supervise(plan, link, keeper)
 
-    sys.exit(lifetime.hold(supervise))
+    sys.exit(lifetime.hold(supervise, ground))
 
 
 def _check(plan: Plan) -> None:

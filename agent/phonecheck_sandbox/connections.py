@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from phonecheck_sandbox import leases, mobile_link
+from phonecheck_sandbox import leases, mobile_link, world
 from phonecheck_sandbox.mobile_link import Session
 
 
@@ -19,7 +19,7 @@ class Connections:
 
     def __init__(self, sessions: Sequence[Session], *, configure: bool = True) -> None:
         self.configure = configure
-        self._sessions = sessions
+        self._sessions = list(sessions)
         self._up = [False for _ in sessions]
         self._plugged = [True for _ in sessions]
         self._turn = asyncio.Lock()
@@ -54,6 +54,11 @@ class Connections:
         self._plugged[modem] = True
         if self._up[modem] and self.configure:
             await self._change(_set_up, modem)
+
+    async def hand_over(self, modem: int, subscriber: world.Subscriber) -> None:
+        """Have a modem, which is unplugged, come back as another subscriber's."""
+        self._sessions[modem] = mobile_link.handed_over(self._sessions[modem], subscriber)
+        await self._change(mobile_link.serve, modem)
 
     async def link_down(self, modem: int) -> None:
         """Set it down, and tell nobody."""

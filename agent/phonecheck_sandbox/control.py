@@ -62,6 +62,9 @@ VERBS: dict[str, Verb] = {
     "puk-lock": Verb("[N]", "Spend the PIN's tries: the SIM asks for its PUK.", modem=True),
     "remove-sim": Verb("[N]", "Take the SIM out.", modem=True),
     "insert-sim": Verb("[N]", "Put the SIM in again.", modem=True),
+    "swap-sim": Verb(
+        "[N]", "Put another subscriber's SIM in, or the former one again; the modem restarts.", modem=True
+    ),
     "registration": Verb("WORD [N]", "home, roaming, searching, denied or idle.", 1, 1, modem=True),
     "apn": Verb("NAME [N]", "Have the network serve this APN only; internet is the ordinary one.", 1, 1, modem=True),
     "activation": Verb(

@@ -76,12 +76,12 @@ def parse(listing: str) -> dict[str, dict[str, int]]:
 
 
 def install(interfaces: Iterable[str]) -> None:
-    """Begin to count on the device.
+    """Begin to count on the device, from nothing: where it is the machine itself, a former sandbox's rules are there still.
 
     Raises:
         SandboxError: nft failed.
     """
-    nft("device", script=ruleset(interfaces))
+    nft("device", script=f"table {_TABLE} {{ }}\ndelete table {_TABLE}\n{ruleset(interfaces)}")
 
 
 def watch(interface: str) -> None:
@@ -91,7 +91,7 @@ def watch(interface: str) -> None:
         SandboxError: nft failed.
     """
     if interface not in read():
-        install([interface])
+        nft("device", script=ruleset([interface]))
 
 
 def read() -> dict[str, dict[str, int]]:

@@ -65,16 +65,25 @@ def make_node(name: str) -> None:
     Raises:
         OSError: refused by the kernel.
     """
-    place = NETNS / name
-    place.parent.mkdir(exist_ok=True)
-    place.touch()
     own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
         unshare(CLONE_NEWNET)
-        mount("/proc/thread-self/ns/net", str(place), flags=MS_BIND)
+        name_node(name, "/proc/thread-self/ns/net")
     finally:
         _checked(_libc.setns(own, CLONE_NEWNET), "setns")
         os.close(own)
+
+
+def name_node(name: str, namespace: str) -> None:
+    """Give a network namespace a node's name; ``namespace`` is a path that leads to it.
+
+    Raises:
+        OSError: refused by the kernel.
+    """
+    place = NETNS / name
+    place.parent.mkdir(exist_ok=True)
+    place.touch()
+    mount(namespace, str(place), flags=MS_BIND)
 
 
 @contextmanager

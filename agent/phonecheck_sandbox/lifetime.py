@@ -23,6 +23,7 @@ How it ends, on every path, with nothing left over:
 * The machine's side holds no state: the run directory is a tmpfs in the mount namespace, interfaces, routes and
   nftables are in network namespaces that only that mount namespace names, control sockets are abstract or in the
   tmpfs. The kernel drops each with its last process. There is no clean-up code because there is nothing to clean up.
+  (Where the machine itself is the device, here.py, what was set on it stays.)
 
 Signals. COMMAND must have the terminal: Ctrl-C and Ctrl-Z reach it as if the sandbox were not there, and a shell must be
 able to do job control. So it stays in the keeper's session and process group, as do the four, which must outlive the
@@ -46,6 +47,7 @@ from collections.abc import Callable
 from phonecheck_sandbox import namespaces
 from phonecheck_sandbox.control import address_of
 from phonecheck_sandbox.errors import SandboxError
+from phonecheck_sandbox.ground import Ground
 from phonecheck_sandbox.kernel import die_with_parent
 
 FAILED_START = 70
@@ -60,13 +62,13 @@ Supervise = Callable[[socket.socket, int], int]
 """What runs inside, given the link to the keeper and the keeper's pid; its result is the exit status."""
 
 
-def hold(supervise: Supervise) -> int:
-    """Run ``supervise`` in namespaces of its own until it ends, and return its exit status.
+def hold(supervise: Supervise, ground: Ground = namespaces) -> int:
+    """Run ``supervise`` on its ground until it ends, and return its exit status.
 
     Raises:
         SandboxError: the machine lacks something. What fails further in is printed there, and is status 70.
     """
-    namespaces.check_machine()
+    ground.check_machine()
     keeper = os.getpid()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(address_of(os.getuid(), keeper))
@@ -82,7 +84,7 @@ def hold(supervise: Supervise) -> int:
     if gate == 0:
         listener.close()
         link.close()
-        _end(lambda: _gate(inner_link, supervise, keeper))
+        _end(lambda: _gate(inner_link, supervise, keeper, ground))
     inner_link.close()
     status = _wait(gate, listener, link)
     terminal.take_back()
@@ -128,21 +130,21 @@ def _tell(link: socket.socket, message: bytes, caller: socket.socket | None = No
         return  # the supervisor has ended, and the gate is about to
 
 
-def _gate(link: socket.socket, supervise: Supervise, keeper: int) -> int:
+def _gate(link: socket.socket, supervise: Supervise, keeper: int, ground: Ground) -> int:
     for number in (*_HANDED_ON, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
-    namespaces.enter()
+    ground.enter()
     die_with_parent()
     init = os.fork()
     if init == 0:
-        _end(lambda: _init(link, supervise, keeper))
+        _end(lambda: _init(link, supervise, keeper, ground))
     link.close()
     return os.waitstatus_to_exitcode(os.waitpid(init, 0)[1])
 
 
-def _init(link: socket.socket, supervise: Supervise, keeper: int) -> int:
+def _init(link: socket.socket, supervise: Supervise, keeper: int, ground: Ground) -> int:
     die_with_parent()
-    namespaces.furnish()
+    ground.furnish()
     supervisor = os.fork()
     if supervisor == 0:
         _end(lambda: supervise(link, keeper))

@@ -12,6 +12,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Any
 
 from phonecheck_sandbox import world
+from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.netlink import FAMILIES, add_address, add_default, index_of, make_tun, namespace, speak
 from phonecheck_sandbox.plan import IpMethod, IpType, LinkKind
 
@@ -53,9 +54,19 @@ class Session:
         return self.kind != "raw-ip"
 
 
-def session_of(modem: int, *, kind: LinkKind = "raw-ip", ip: IpType = "4", method: IpMethod = "static") -> Session:
-    """The session of a modem, each in a /30 and a /64 of its own as a P-GW hands them out."""
-    subscriber = (world.SUBSCRIBER, world.OTHER_SUBSCRIBER)[modem]
+def session_of(
+    modem: int,
+    *,
+    kind: LinkKind = "raw-ip",
+    ip: IpType = "4",
+    method: IpMethod = "static",
+    subscriber: world.Subscriber | None = None,
+) -> Session:
+    """The session of a modem, each in a /30 and a /64 of its own as a P-GW hands them out.
+
+    ``subscriber`` is whose SIM is in it; None for the SIM that it came with.
+    """
+    subscriber = subscriber or world.SIMS[modem]
     device, gateway = [], []
     for version, own, prefix in (("4", subscriber.address, world.WWAN0), ("6", subscriber.address6, world.WWAN0_6)):
         if version in ip:
@@ -64,6 +75,19 @@ def session_of(modem: int, *, kind: LinkKind = "raw-ip", ip: IpType = "4", metho
             gateway.append(ip_interface(f"{own - 1}/{length}"))
     interface = "usb0" if kind == "hat" else f"wwan{modem}"
     return Session(modem, kind, method, End(interface, tuple(device)), End(f"pgw{modem}", tuple(gateway)))
+
+
+def handed_over(session: Session, subscriber: world.Subscriber) -> Session:
+    """The same session, of another subscriber.
+
+    Raises:
+        SandboxError: its address is leased, and the lease is the first subscriber's.
+    """
+    if session.leased:
+        raise SandboxError("The P-GW here leases one subscriber's address.", hint="Start a sandbox without --dhcp.")
+    ip: dict[tuple[int, ...], IpType] = {(4,): "4", (6,): "6", (4, 6): "4v6"}
+    families = ip[tuple(address.version for address in session.device.addresses)]
+    return session_of(session.modem, kind=session.kind, ip=families, method=session.method, subscriber=subscriber)
 
 
 def build(session: Session) -> tuple[int, int]:
@@ -76,11 +100,33 @@ def build(session: Session) -> tuple[int, int]:
     """
     modem = make_tun("device", session.interface, ethernet=session.ethernet)
     gateway = make_tun("carrier", session.gateway.interface, ethernet=session.ethernet)
+    serve(session)
+    return modem, gateway
+
+
+def adopt(session: Session, interface: str) -> None:
+    """Take an interface from the device and make it the P-GW's end; the device's end is another's work.
+
+    Raises:
+        OSError, NetlinkError: refused by the kernel.
+    """
+    with speak("device") as ip, namespace("carrier") as fd:
+        index = index_of(ip, interface)
+        ip.link("set", index=index, state="down")  # an interface that is up cannot be renamed
+        ip.link("set", index=index, net_ns_fd=fd, ifname=session.gateway.interface)
+    serve(session)
+
+
+def serve(session: Session) -> None:
+    """Have the P-GW's end serve a session, beside those that it served before.
+
+    Raises:
+        OSError, NetlinkError: refused by the kernel.
+    """
     with speak("carrier") as ip:
         ip.link("set", index=index_of(ip, session.gateway.interface), mtu=world.WWAN0_MTU)
         for address in session.gateway.addresses:
             add_address(ip, session.gateway.interface, address)
-    return modem, gateway
 
 
 def session_up(session: Session) -> None:

@@ -32,6 +32,7 @@ class ModemOperations:
             "puk-lock": lambda r: stack.block_sim(r.modem),
             "remove-sim": lambda r: stack.remove_sim(r.modem),
             "insert-sim": lambda r: stack.insert_sim(r.modem),
+            "swap-sim": self._swap_sim,
             "registration": self._registration,
             "apn": self._apn,
             "activation": self._activation,
@@ -76,6 +77,15 @@ class ModemOperations:
             raise ValueError(f"A PIN has no {text} tries left. Give 1 to {PIN_TRIES}; without any, it is ctl puk-lock.")
         await self._stack.lock_sim(request.modem, _PIN, int(text))
         return {"pin": _PIN}
+
+    async def _swap_sim(self, request: Request) -> Reply:
+        await self._unplug(request)
+        try:
+            subscriber = self._stack.swap_sim(request.modem)
+            await self._connections.hand_over(request.modem, subscriber)
+        finally:
+            await self._plug(request)
+        return {"number": f"+{subscriber.msisdn}"}
 
     async def _registration(self, request: Request) -> None:
         self._stack.network.register(request.values[0], request.modem)

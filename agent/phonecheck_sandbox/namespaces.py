@@ -34,6 +34,8 @@ from phonecheck_sandbox.kernel import (
 
 TUN = Path("/dev/net/tun")
 RESOLV_CONF = "/etc/resolv.conf"
+RESOLVER = f"nameserver {world.PUBLIC_DNS}\noptions timeout:2 attempts:2\n"
+"""What is in it on the device."""
 _NAMESPACES = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
 
 _LIBRARIES = ("jeepney", "pyroute2", "starlette", "trustme", "uvicorn")
@@ -149,13 +151,12 @@ def furnish() -> None:
         mount("none", "/", flags=MS_REC | MS_PRIVATE)
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
-        text = f"nameserver {world.PUBLIC_DNS}\noptions timeout:2 attempts:2\n"
         if resolv_conf.is_relative_to("/run"):
             resolv_conf.parent.mkdir(parents=True, exist_ok=True)
-            resolv_conf.write_text(text)
+            resolv_conf.write_text(RESOLVER)
         else:
             cover = Path("/run/resolv.conf")
-            cover.write_text(text)
+            cover.write_text(RESOLVER)
             mount(str(cover), str(resolv_conf), flags=MS_BIND)
         socket.sethostname("device")
     except OSError as error:

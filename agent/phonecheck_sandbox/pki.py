@@ -49,6 +49,12 @@ def in_run_directory(run: Path) -> Pki:
     return Pki(run / "pki")
 
 
+def ready(run: Path) -> Pki:
+    """The certificates below ``run/pki``, made where there are none."""
+    pki = in_run_directory(run)
+    return pki if pki.ca_file.exists() else create(run)
+
+
 def create(run: Path, names: Mapping[str, IPv4Address] | None = None) -> Pki:
     """Make the CA and all certificates below ``run/pki``; about 60 ms.
 
@@ -62,11 +68,11 @@ def create(run: Path, names: Mapping[str, IPv4Address] | None = None) -> Pki:
     pki = in_run_directory(run)
     pki.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority, stranger = trustme.CA(), trustme.CA()
-    authority.cert_pem.write_to_path(str(pki.ca_file))
     for host, address in (names or {**world.PUBLIC_NAMES, **world.CARRIER_NAMES}).items():
         issuer = stranger if host == world.UNKNOWN_CA_HOST else authority
         identities = ("somebody-else.example",) if host == world.WRONG_HOST else (host, str(address))
         begin, end = _LONG_AGO if host == world.EXPIRED_HOST else (None, None)
         leaf = issuer.issue_cert(*identities, not_before=begin, not_after=end)
         leaf.private_key_and_cert_chain_pem.write_to_path(str(pki.certificate(host)))
+    authority.cert_pem.write_to_path(str(pki.ca_file))  # last: where it is, all are
     return pki

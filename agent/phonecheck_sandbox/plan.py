@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from phonecheck_sandbox.conditions import Conditions
@@ -38,5 +39,17 @@ class Plan:
     welcome: str = ""
     """Said on standard error before the command starts."""
     verbose: bool = False
+    here: bool = False
+    """Whether this machine is the device (here.py), its system bus and polkit included, and no namespace of its own."""
+    gateway: str = ""
+    """An interface of this machine that becomes the carrier's end of the link, in place of a radio: ``here`` alone, without
+    modems, for one that is in the machine already."""
+    state: Path | None = None
+    """Where the certificates are kept from one run to the next; else they are new."""
     while_stdin: bool = False
     """End when standard input does: the sandbox of a program that was killed goes with it."""
+
+    @property
+    def links(self) -> int:
+        """How many mobile links there are: one for each modem, or the one whose modem is not the sandbox's."""
+        return self.modems or int(bool(self.gateway))

@@ -17,6 +17,7 @@ from phonecheck_sandbox.connections import Connections
 from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.lifetime import CALLER, exit_status
 from phonecheck_sandbox.modem.stack import ModemStack
+from phonecheck_sandbox.modem.system_bus import MachineBus
 from phonecheck_sandbox.namespaces import with_system_paths
 from phonecheck_sandbox.operations import Operations
 from phonecheck_sandbox.parts import Parts, inherited_environment, on_node, say_ended
@@ -81,21 +82,24 @@ class _Supervisor:
         plan = self._plan
         # A HAT's modem is behind the HAT's own router; to the device there is none.
         modems = 0 if plan.link_kind == "hat" else plan.modems
+        self._certificates = plan.state or device.RUN
         self._sessions = [
             mobile_link.session_of(modem, kind=plan.link_kind, ip=plan.ip, method=plan.ip_method)
-            for modem in range(plan.modems)
+            for modem in range(plan.links)
         ]
         self._connections = Connections(self._sessions, configure=plan.configure and not plan.manager)
         self._stack = ModemStack(
             device.RUN / "modem",
             self._parts.spawn,
-            (world.SUBSCRIBER, world.OTHER_SUBSCRIBER)[:modems],
+            world.SIMS[:modems],
+            system_bus=MachineBus() if plan.here else None,
             ip=plan.ip,
             ip_method=plan.ip_method,
             on_session=self._connections.on_session,
             on_death=self._on_death,
         )
-        self._env = device.set_up(env, bus_address=self._stack.bus_address, ca=pki.in_run_directory(device.RUN).ca_file)
+        ca = pki.in_run_directory(self._certificates).ca_file
+        self._env = device.set_up(env, bus_address=self._stack.bus_address, ca=ca)
         self._manager = self._network_manager() if plan.manager else None
         self._operations = Operations(
             conditions=plan.conditions,
@@ -106,7 +110,7 @@ class _Supervisor:
             keeper=self._keeper,
             manager=self._manager,
         )
-        self._switchboard = Switchboard(self._operations, plan.modems, self._env, self._ready)
+        self._switchboard = Switchboard(self._operations, plan.links, self._env, self._ready)
         self._switchboard.open(device.CONTROL)
 
     async def _start(self) -> None:
@@ -117,33 +121,40 @@ class _Supervisor:
         if self._plan.link_kind == "hat":
             self._connections.on_session(0, True)
         elif self._plan.connect:
-            await asyncio.gather(*(self._stack.connect(session.modem) for session in self._sessions))
+            await asyncio.gather(*(self._stack.connect(modem) for modem in range(self._stack.modems)))
         await self._connections.settled()
         await self._operations.act(self._plan.acts)
 
     async def _start_network(self) -> None:
         _, (ends, nat64) = await asyncio.gather(
-            asyncio.to_thread(pki.create, device.RUN),
-            asyncio.to_thread(_build_network, self._sessions, with_6="6" in self._plan.ip),
+            asyncio.to_thread(pki.ready, self._certificates),
+            asyncio.to_thread(_build_network, self._sessions, gateway=self._plan.gateway, with_6="6" in self._plan.ip),
         )
         conditions = self._plan.conditions
-        air = [*(["--ethernet"] if self._sessions[0].ethernet else []), *(f"{near}:{far}" for near, far in ends)]
-        fds = [fd for pair in ends for fd in pair]
-        run = ("--run", str(device.RUN))
+        run = ("--run", str(self._certificates))
         carrier = (*run, *(f"--nat64={fd}" for fd in nat64))
         await asyncio.gather(
-            self._parts.start("radio", "radio", *air, node=None, conditions=conditions, fds=fds),
+            self._start_radio(ends),
             self._parts.start("internet", "serve", "internet", *run, node="internet", conditions=conditions),
             self._parts.start(
                 "carrier", "serve", "carrier", *carrier, node="carrier", conditions=conditions, fds=nat64
             ),
         )
-        for fd in (*fds, *nat64):
+        for fd in nat64:
             os.close(fd)
         for session in self._sessions:
             if session.leased and "4" in self._plan.ip:
                 argv = leases.server(session, device.RUN)
                 await self._parts.keep(f"udhcpd-{session.modem}", argv, node="carrier")
+
+    async def _start_radio(self, ends: list[tuple[int, int]]) -> None:
+        if not ends:
+            return
+        air = [*(["--ethernet"] if self._sessions[0].ethernet else []), *(f"{near}:{far}" for near, far in ends)]
+        fds = [fd for pair in ends for fd in pair]
+        await self._parts.start("radio", "radio", *air, node=None, conditions=self._plan.conditions, fds=fds)
+        for fd in fds:
+            os.close(fd)
 
     async def _run_command(self, command: tuple[str, ...]) -> int:
         if self._plan.welcome:
@@ -200,11 +211,18 @@ class _Supervisor:
             self._end.set_result(number)
 
 
-def _build_network(sessions: Sequence[mobile_link.Session], *, with_6: bool) -> tuple[list[tuple[int, int]], list[int]]:
+def _build_network(
+    sessions: Sequence[mobile_link.Session], *, gateway: str, with_6: bool
+) -> tuple[list[tuple[int, int]], list[int]]:
     """Lay the whole network; the descriptors of each radio's two ends, and of the NAT64 where there is one."""
     topology.build()
     nat64 = [topology.build_6()] if with_6 else []
-    ends = [mobile_link.build(session) for session in sessions]
+    ends = []
+    if gateway:
+        (session,) = sessions
+        mobile_link.adopt(session, gateway)
+    else:
+        ends = [mobile_link.build(session) for session in sessions]
     counters.install(["lan0", *(session.interface for session in sessions)])
     return ends, nat64
 

@@ -51,13 +51,14 @@ _SERVICES_6: tuple[IPv6Address, ...] = (
 
 
 def build_nodes() -> None:
-    """Make the empty network namespaces.
+    """Make the network namespaces, empty, but for one that is there already: where the machine itself is the device.
 
     Raises:
         OSError: refused by the kernel.
     """
     for node in world.NODES:
-        make_node(node)
+        if not (NETNS / node).exists():
+            make_node(node)
 
 
 def build() -> None:

@@ -145,6 +145,9 @@ OTHER_SUBSCRIBER = Subscriber(
     IPv6Address("2001:db8:64:2::2"),
 )
 """Another customer of the same carrier; with ``--modems 2``, the SIM of the second modem."""
+SIMS = (SUBSCRIBER, OTHER_SUBSCRIBER)
+"""In the order of the modems that they are in at first."""
+REPORT_PATH = "/v0.2/phone-check/report"
 SUBSCRIBERS_BY_ADDRESS: dict[IPv4Address | IPv6Address, Subscriber] = {
     address: s for s in (SUBSCRIBER, OTHER_SUBSCRIBER) for address in (s.address, s.address6)
 }

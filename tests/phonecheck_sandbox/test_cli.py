@@ -31,6 +31,8 @@ def sandbox(*words: str) -> subprocess.CompletedProcess[str]:
         (("run", "--set", "mno_loop=maybe", "--", "true"), "mno_loop takes yes or no"),
         (("run", "--", "no-such-program"), "'no-such-program' is not a program"),
         (("ctl", "explode"), "explode"),
+        (("here",), "--throw-away"),
+        (("here", "--throw-away", "--link", "usb0"), "--modems 0"),
     ],
 )
 def test_bad_input_is_said_before_anything_starts(words: tuple[str, ...], cause: str):

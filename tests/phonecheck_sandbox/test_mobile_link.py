@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from phonecheck_sandbox import world
-from phonecheck_sandbox.mobile_link import session_of
+from phonecheck_sandbox.errors import SandboxError
+from phonecheck_sandbox.mobile_link import handed_over, session_of
+from phonecheck_sandbox.plan import IpType
 
 
 def test_each_modem_has_the_addresses_of_its_subscriber_in_networks_of_its_own():
@@ -31,3 +35,18 @@ def test_the_map_and_the_session_agree():
     session = session_of(0, ip="4v6")
     assert session.device.addresses == (world.WWAN0, world.WWAN0_6)
     assert session.gateway.addresses == (world.PGW, world.PGW_6)
+
+
+@pytest.mark.parametrize("ip", ["4", "6", "4v6"])
+def test_a_session_that_is_handed_over_is_what_the_other_subscriber_has(ip: IpType):
+    mine, theirs = session_of(0, ip=ip), session_of(1, ip=ip)
+    now = handed_over(mine, world.OTHER_SUBSCRIBER)
+    assert (now.interface, now.gateway.interface) == (mine.interface, mine.gateway.interface)
+    assert now.device.addresses == theirs.device.addresses
+    assert now.gateway.addresses == theirs.gateway.addresses
+    assert handed_over(now, world.SUBSCRIBER) == mine
+
+
+def test_a_leased_session_stays_its_subscribers():
+    with pytest.raises(SandboxError, match="leases"):
+        handed_over(session_of(0, kind="ethernet", method="dhcp"), world.OTHER_SUBSCRIBER)

@@ -1,30 +1,27 @@
-"""The modem side of the sandbox as one thing: private bus, polkit's stand-in, virtual modems, ModemManager."""
+"""The modem side of the sandbox as one thing: system bus, virtual modems, ModemManager."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from phonecheck_sandbox import world
-from phonecheck_sandbox.modem import bus, daemons, polkit, sysfs
+from phonecheck_sandbox.errors import SandboxError
+from phonecheck_sandbox.modem import bus, daemons, sysfs
 from phonecheck_sandbox.modem.daemons import Daemons, Spawn
 from phonecheck_sandbox.modem.device import VirtualModem
 from phonecheck_sandbox.modem.manager import Manager
 from phonecheck_sandbox.modem.network import Network, absent
 from phonecheck_sandbox.modem.state import PIN_TRIES, ModemState
 from phonecheck_sandbox.modem.sysfs import UsbModem
+from phonecheck_sandbox.modem.system_bus import PrivateBus, SystemBus
 from phonecheck_sandbox.plan import IpMethod, IpType
-
-if TYPE_CHECKING:
-    from jeepney.io.asyncio import DBusRouter
 
 __all__ = ["ModemStack", "Spawn"]
 
-_BUS, _POLKIT, _PROXY, _MANAGER = "dbus-daemon", "polkit", "mbim-proxy", "ModemManager"
+_PROXY, _MANAGER = "mbim-proxy", "ModemManager"
 _START_SECONDS = 10.0
 _MODEM_SECONDS = 45.0
 """Without a SIM, ModemManager asks for it for some 15 s before it shows the modem; the rest is for slow machines."""
@@ -37,7 +34,8 @@ class ModemStack:
     Args:
         run: a directory for sockets, logs and trees; made where it is missing, not removed.
         spawn: starts programs.
-        subscribers: whose SIM is in which modem.
+        subscribers: whose SIM is in which modem. Where there is none, and the bus is the machine's, so is ModemManager.
+        system_bus: what ModemManager is to be on; a private one by default.
         ip: the families that the network gives a session.
         ip_method: whether IPv4's configuration comes with the session, or is left to a lease.
         on_session: called with a modem's index, and whether its data session has just come up or gone down.
@@ -50,6 +48,7 @@ class ModemStack:
         spawn: Spawn,
         subscribers: Sequence[world.Subscriber],
         *,
+        system_bus: SystemBus | None = None,
         ip: IpType = "4",
         ip_method: IpMethod = "static",
         on_session: Callable[[int, bool], None],
@@ -64,8 +63,8 @@ class ModemStack:
             self._modems.append((usb, VirtualModem(state, node, on_session=partial(on_session, index))))
         self.network = Network([modem for _, modem in self._modems])
         """What the operator does to the modems."""
-        self._socket = run / "bus"
-        self._deny_file = run / "polkit-deny"
+        self._bus: SystemBus = system_bus or PrivateBus(run)
+        self._idle = not subscribers and system_bus is not None
         environment = {"DBUS_SYSTEM_BUS_ADDRESS": self.bus_address}
         self._daemons = Daemons(spawn, node="device", logs=run, environment=environment, on_death=on_death)
         self._connection = AsyncExitStack()
@@ -74,7 +73,7 @@ class ModemStack:
     @property
     def bus_address(self) -> str:
         """What DBUS_SYSTEM_BUS_ADDRESS must be for a program to see this ModemManager."""
-        return bus.address(self._socket)
+        return bus.address(self._bus.socket)
 
     @property
     def modems(self) -> int:
@@ -100,32 +99,28 @@ class ModemStack:
             raise
 
     async def _start(self) -> None:
-        for program in daemons.PACKAGES:
+        if self._idle:
+            return
+        for program in (_PROXY, _MANAGER, *self._bus.programs):
             daemons.find(program)
         self._run.mkdir(parents=True, exist_ok=True)
         sysfs.build_sys(self._run / "sys", [usb for usb, _ in self._modems])
         sysfs.build_dev(self._run / "dev")
         for _, modem in self._modems:
             modem.plug()
-        router = await self._start_bus()
-        self._manager = Manager(router)
-        await self._manager.watch()
+        await self._bus.listen(self._daemons)
         # All at once: ModemManager asks nothing of polkit, and opens no port, before the first kernel event.
-        await self._daemons.start(_POLKIT, [sys.executable, "-m", polkit.__name__, str(self._deny_file)])
         await self._daemons.start(_PROXY, sysfs.entered(self._run, daemons.find(_PROXY), "--no-exit"))
         await self._start_manager()
-        answers = bus.wait_for_name(router, polkit.NAME)
-        await self._daemons.within(_START_SECONDS, _POLKIT, answers, "is not on the bus")
         await self._show_all()
 
-    async def _start_bus(self) -> DBusRouter:
-        configuration = self._run / "bus.conf"
-        configuration.write_text(bus.configuration(self._socket), encoding="utf-8")
-        options = [f"--config-file={configuration}", "--nofork", "--nopidfile", "--nosyslog"]
-        await self._daemons.start(_BUS, [daemons.find(_BUS), *options])
-        listens = bus.wait_until_listening(self._socket)
-        await self._daemons.within(_START_SECONDS, _BUS, listens, "takes no connections")
-        return await self._connection.enter_async_context(bus.client(self._socket))
+    async def _meet(self) -> None:
+        """Come on to the bus, anew where this stack was there before: the machine's may have been restarted."""
+        await self._connection.aclose()
+        router = await self._connection.enter_async_context(bus.client(self._bus.socket))
+        self._manager = Manager(router)
+        await self._manager.watch()
+        await self._bus.judge(self._daemons, router)
 
     async def stop(self) -> None:
         """End every program of the stack at once. Nothing in it is worth saving, so none is asked politely."""
@@ -149,18 +144,25 @@ class ModemStack:
         """Start ModemManager again; return when it shows every modem that is plugged in.
 
         Raises:
-            SandboxError: it died, or a modem did not appear in time.
+            SandboxError: it is the machine's, it died, or a modem did not appear in time.
         """
+        if self._idle:
+            raise SandboxError("ModemManager is the machine's own here.", hint="Say: systemctl start ModemManager")
         if not self._daemons.running(_MANAGER):
             await self._start_manager()
             await self._show_all()
 
     def deny(self, actions: Iterable[str]) -> None:
-        """Have polkit say no to these action ids from now on, and yes to all others."""
-        self._deny_file.write_text("\n".join(actions), encoding="utf-8")
+        """Have polkit say no to these action ids from now on, and yes to all others.
+
+        Raises:
+            SandboxError: it is the machine's own.
+        """
+        self._bus.deny(actions)
 
     async def _show_all(self) -> None:
         """Report the modems that are plugged in, and wait until ModemManager shows them."""
+        await self._meet()
         await self._daemons.within(_START_SECONDS, _MANAGER, self._manager.wait_until_running(), "is not on the bus")
         plugged = [usb for usb, modem in self._modems if modem.plugged]
         for usb in plugged:
@@ -244,6 +246,20 @@ class ModemStack:
     async def insert_sim(self, index: int = 0) -> None:
         """Put the SIM in again; returns when ModemManager shows the modem anew."""
         await self._swap_sim(index, inserted=True)
+
+    def swap_sim(self, index: int = 0) -> world.Subscriber:
+        """Put the other subscriber's SIM into a modem that is unplugged, and tell whose it is.
+
+        Raises:
+            SandboxError: there is no such modem, or that SIM is in the second one.
+        """
+        _, modem = self._at(index)
+        if self.modems > 1:
+            raise SandboxError("The other SIM is in the other modem.", hint="Start a sandbox with one modem.")
+        with modem.changing() as state:
+            subscriber = next(one for one in world.SIMS if one.imsi != state.sim.imsi)
+            state.become(subscriber)
+        return subscriber
 
     async def _swap_sim(self, index: int, *, inserted: bool) -> None:
         usb, modem = self._at(index)

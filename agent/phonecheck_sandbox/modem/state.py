@@ -215,6 +215,14 @@ class ModemState:
         )
         return cls(subscriber.imei, Sim(subscriber.msisdn, subscriber.imsi, subscriber.iccid), Radio(), session)
 
+    def become(self, subscriber: world.Subscriber) -> None:
+        """Have this subscriber's SIM, and what the network gives it."""
+        theirs = ModemState.of(subscriber)
+        self.sim = theirs.sim
+        ours, other = self.session, theirs.session
+        ours.address = other.address if ours.address else None
+        ours.gateway, ours.address6, ours.gateway6 = other.gateway, other.address6, other.gateway6
+
     @property
     def registration(self) -> Registration:
         """What the modem reports: without radio or SIM it is idle, whatever the network would say."""
