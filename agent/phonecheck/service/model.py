@@ -16,6 +16,8 @@ Trigger = Literal["start", "sim-change", "schedule", "retry", "request", "signal
 AUTOMATIC: frozenset[Trigger] = frozenset({"start", "sim-change", "schedule", "retry"})
 """Those that nobody waits for, and that keep to what an app server's Retry-After says."""
 State = Literal["queued", "running", "done"]
+DueName = Literal["schedule", "retry", "hold", "delivery"]
+"""What may be due: the next check of ``service.every``, another try, the end of a Retry-After, the outbox's next try."""
 Document = dict[str, Any]
 """What ``phonecheck verify --json`` prints (docs/json.md)."""
 

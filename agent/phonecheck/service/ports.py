@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from phonecheck.service.model import Delivery, Finished, Record, Report, Request, SeenSim
+from phonecheck.service.model import (
+    Delivery,
+    Document,
+    Due,
+    DueName,
+    Finished,
+    Record,
+    Report,
+    Request,
+    SeenSim,
+)
 
 
 class Cancel(Protocol):
@@ -32,6 +42,43 @@ class Loop(Protocol):
 
     def soon(self, do: Callable[[], None]) -> None:
         """Do something in this loop's next turn; the one method that any thread may call."""
+
+
+class Memory(Protocol):
+    """What must not be forgotten. What a method was told is kept when it returns; none of them raises."""
+
+    def accept(self, request: Request, *, sims: Sequence[SeenSim] = ()) -> None:
+        """Keep a request as queued, and the SIMs that it is made for as known."""
+
+    def begin(self, id: str) -> None:  # noqa: A002  the store's own word
+        """The request's check is under way."""
+
+    def complete(self, id: str, document: Document, *, report: bool) -> Record:  # noqa: A002  the store's own word
+        """The request's check has come to its end: history, where ``report`` the outbox, and no request any more."""
+
+    def pending(self) -> tuple[list[Request], list[Request]]:
+        """The requests that are queued, the oldest first, and those that were under way when the last process ended."""
+
+    def outbox(self, limit: int) -> list[Report]:
+        """Reports that the app server is still to be told, the oldest first."""
+
+    def delivered(self, id: str) -> None:  # noqa: A002  the store's own word
+        """The app server has this report."""
+
+    def refused(self, id: str) -> None:  # noqa: A002  the store's own word
+        """The app server never will take this report."""
+
+    def sims(self) -> dict[str, str]:
+        """The SIM's fingerprint of each known modem, by the modem's."""
+
+    def remember(self, sims: Sequence[SeenSim]) -> None:
+        """Keep SIMs as known."""
+
+    def due(self, name: DueName) -> Due | None:
+        """What was last said to be due."""
+
+    def set_due(self, name: DueName, due: Due | None) -> None:
+        """Say when something is due; None for never."""
 
 
 class Checks(Protocol):
