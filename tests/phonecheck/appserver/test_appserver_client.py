@@ -328,6 +328,17 @@ def test_500_is_not_asked_again(lab: Lab) -> None:
     assert len(peer.requests) == 2
 
 
+@pytest.mark.parametrize("status", [400, 403, 500, 503])
+def test_a_refusal_that_asks_to_wait_says_so_in_the_error(lab: Lab, status: int) -> None:
+    peer = lab.peer(reply(status, None, {"Retry-After": "120"}))
+    client = lab.client(peer)
+    for ask in (lambda: client.create(NUMBER, lab.deadline()), lambda: client.finish(CHECK, END, lab.deadline())):
+        with pytest.raises(ServerError) as caught:
+            ask()
+        assert caught.value.retry_after == 120
+    assert lab.time.slept == []
+
+
 def test_platform_problems_pass(lab: Lab) -> None:
     problem = {
         "type": "https://developer.tru.id/docs/reference/api-errors#not_mobile_ip",
@@ -367,6 +378,55 @@ def test_an_endless_body_is_cut_at_the_cap(lab: Lab) -> None:
 
     assert "longer than" in create(lab, endless).message
     assert sum(sent) < 20_000_000
+
+
+REPORT = {"report": "a1", "outcome": {"outcome": "match"}}
+
+
+def test_a_report_is_posted_once_under_its_key(lab: Lab) -> None:
+    peer = lab.peer(reply(503), reply(201))
+    client = lab.client(peer, report="/reports?v=2")
+    assert client.report("a1", REPORT, lab.deadline()).result == "failed"
+    assert client.report("a1", REPORT, lab.deadline()).result == "delivered"
+    assert peer.connections == 1
+    for request in peer.requests:
+        assert (request.method, request.target, request.json) == ("POST", "/reports?v=2", REPORT)
+        assert request.headers["idempotency-key"] == "a1"
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["authorization"] == "Bearer device-token-1"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [reply(204), reply(200, b"OK"), reply(200, b"x" * 65_537), b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"],
+    ids=["empty", "text", "oversize", "broken off"],
+)
+def test_a_report_is_taken_by_the_status_whatever_the_body_is(lab: Lab, answer: bytes) -> None:
+    def once(connection: socket.socket) -> None:
+        connection.sendall(answer)
+
+    assert lab.client(lab.peer(once), report="/r").report("a1", REPORT, lab.deadline()).result == "delivered"
+
+
+def test_a_report_whose_answer_is_lost_is_not_posted_again_here(lab: Lab) -> None:
+    peer = lab.peer(lambda connection: None)
+    with pytest.raises(ServerError, match="closed the connection"):
+        lab.client(peer, report="/r").report("a1", REPORT, lab.deadline())
+    assert len(peer.requests) == 1
+
+
+def test_without_a_route_nothing_is_reported(lab: Lab) -> None:
+    peer = lab.peer(reply(201))
+    with pytest.raises(ConfigError, match=r"server\.report is not set"):
+        lab.client(peer).report("a1", REPORT, lab.deadline())
+    assert peer.connections == 0
+
+
+def test_a_report_is_not_begun_when_the_time_is_over(lab: Lab) -> None:
+    peer = lab.peer(reply(201))
+    with pytest.raises(DeadlineExceeded):
+        lab.client(peer, report="/r").report("a1", REPORT, lab.deadline(0))
+    assert peer.connections == 0
 
 
 @pytest.mark.parametrize("partial", [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"])

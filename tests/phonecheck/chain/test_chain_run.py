@@ -250,6 +250,19 @@ def test_what_the_platform_answers_is_named(web: Web, opener: Opener, status: in
     assert failure(opener).code == code
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_whoever_is_told_to_wait_by_the_platform_knows_how_long(web: Web, opener: Opener, status: int) -> None:
+    web.handler = lambda seen: answer(status, b"", "Retry-After: 90")
+    assert failure(opener).retry_after == 90
+    web.handler = lambda seen: answer(status, b"")
+    assert failure(opener).retry_after is None
+
+
+def test_an_operators_hop_does_not_say_when_the_next_check_may_be(web: Web, opener: Opener) -> None:
+    web.handler = lambda seen: answer(503, b"", "Retry-After: 90") if seen.host == MNO else redirect(f"https://{MNO}/1")
+    assert failure(opener).retry_after is None
+
+
 def test_the_same_statuses_at_an_operators_hop_are_the_operators(web: Web, opener: Opener) -> None:
     web.handler = lambda seen: redirect(f"https://{MNO}/") if seen.host == PLATFORM else answer(412)
     error = failure(opener)
