@@ -1,9 +1,10 @@
-"""The app server: four routes for devices, which alone know nothing and learn one thing, whether their number matched.
+"""The app server: routes for devices, which alone know nothing and learn one thing, whether their number matched.
 
     POST /v0.1/phone-check                 {"phone_number"}    -> {"check_id", "check_url", "ttl"}
     GET  /v0.1/phone-check?check_id=…                          -> {"match"} | 202 {"status"}
     POST /v0.2/phone-check                 {"phone_number"}    -> {"check_id", "check_url", "ttl"}
     POST /v0.2/phone-check/exchange-code   {"check_id", "code", "reference_id"?} -> {"match"}
+    POST /v0.1|v0.2/phone-check/report     {"report", "trigger", "at", "outcome"} -> {"report"}
 
 A check belongs to the device that created it; nobody else gets its result or finishes it. The platform's own example
 server does not see to that, and is told where to redirect by the client (docs/protocol.md, 4.4).
@@ -39,6 +40,7 @@ from phonecheck_server.problems import (
     on_http_exception,
     on_problem,
 )
+from phonecheck_server.reports import Reports, Seen, parse_report
 from phonecheck_server.sessions import Session, Sessions, Version
 from phonecheck_server.settings import Settings
 
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("phonecheck_server")
 
 _BODY_LIMIT = 4096
+_REPORT_LIMIT = 64 * 1024
+"""Bytes; a report of fifty hops has about 30,000."""
 _BODY_SECONDS = 10.0
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -59,6 +63,7 @@ def create_app(
     *,
     transport: httpx.AsyncBaseTransport | None = None,
     clock: Callable[[], float] = time.monotonic,
+    reports: Reports | None = None,
 ) -> Starlette:
     """The application, for uvicorn or to be mounted in another.
 
@@ -68,9 +73,10 @@ def create_app(
         settings: all that it must know; host, port and certificate are the listener's business.
         transport: for the requests to the platform, in place of the network.
         clock: seconds, monotonic.
+        reports: where the devices' reports go; by default into the log, and no further.
     """
     platform = Platform(settings, transport=transport, clock=clock)
-    server = _AppServer(settings, platform, Sessions(clock=clock), clock)
+    server = _AppServer(settings, platform, Sessions(clock=clock), clock, Seen() if reports is None else reports)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -88,6 +94,8 @@ def create_app(
             route("/v0.1/phone-check", "GET", server.result),
             route("/v0.2/phone-check", "POST", partial(server.create, "v0.2")),
             route("/v0.2/phone-check/exchange-code", "POST", server.exchange_code),
+            route("/v0.1/phone-check/report", "POST", server.report),
+            route("/v0.2/phone-check/report", "POST", server.report),
         ],
         exception_handlers={ProblemError: on_problem, HTTPException: on_http_exception},
         lifespan=lifespan,
@@ -98,12 +106,20 @@ def create_app(
 
 
 class _AppServer:
-    def __init__(self, settings: Settings, platform: Platform, sessions: Sessions, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        platform: Platform,
+        sessions: Sessions,
+        clock: Callable[[], float],
+        reports: Reports,
+    ) -> None:
         self._devices = settings.devices
         self._redirect_url = settings.redirect_url
         self._platform = platform
         self._sessions = sessions
         self._clock = clock
+        self._reports = reports
 
     async def answer(self, handler: _Handler, request: Request) -> Response:
         """Authenticate, hand over, and leave one line in the log: who, what, how it ended. No query, no body."""
@@ -160,6 +176,15 @@ class _AppServer:
             raise
         return _answer(result, session)
 
+    async def report(self, request: Request, device: str) -> Response:
+        """Take a report of a check: 201, and 200 where it came before."""
+        body = await _json_object(request, _REPORT_LIMIT)
+        report = parse_report(device, request.headers.get("Idempotency-Key"), body)
+        new = await self._reports.take(report)
+        if new:
+            log.info("%s reports %s%s", device, report.outcome, f", {report.error_code}" if report.error_code else "")
+        return JSONResponse({"report": report.id}, 201 if new else 200)
+
 
 def _authenticated(device: str | None) -> str:
     if device is None:
@@ -177,16 +202,16 @@ def _answer(result: Result, session: Session) -> Response:
     return JSONResponse({"match": result.match})
 
 
-async def _json_object(request: Request) -> dict[str, object]:
+async def _json_object(request: Request, limit: int = _BODY_LIMIT) -> dict[str, object]:
     body = b""
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > _BODY_LIMIT:
+                if len(body) > limit:
                     # The rest is not read, so the connection is of no further use.
                     raise ProblemError(
-                        413, "too_large", f"A body is at most {_BODY_LIMIT} bytes.", headers={"Connection": "close"}
+                        413, "too_large", f"A body is at most {limit} bytes.", headers={"Connection": "close"}
                     )
     except TimeoutError:
         raise ProblemError(
