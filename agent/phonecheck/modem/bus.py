@@ -273,11 +273,22 @@ def _wrapped(glib: Any, kind: Any, value: Any) -> Any:
     if kind.is_array():
         return [_wrapped(glib, kind.element(), inner) for inner in value]
     if kind.is_tuple():
-        kinds = [kind.first()] if kind.n_items() else []
-        while len(kinds) < kind.n_items():
-            kinds.append(kinds[-1].next())
+        kinds = _members(glib, kind.dup_string()[1:-1])
         return tuple(_wrapped(glib, k, inner) for k, inner in zip(kinds, value, strict=True))
     return value
+
+
+def _members(glib: Any, signature: str) -> list[Any]:
+    """The types that a tuple's signature names; no type is the beginning of another.
+
+    VariantType.first() and next() would do, but Python gets a copy of the first member alone, and next() reads past it.
+    """
+    found = []
+    while signature:
+        length = next(n for n in range(1, len(signature) + 1) if glib.VariantType.string_is_valid(signature[:n]))
+        found.append(glib.VariantType(signature[:length]))
+        signature = signature[length:]
+    return found
 
 
 def _gi() -> tuple[Any, Any]:
