@@ -1,7 +1,8 @@
 """Takes down what a run that a signal ended had set up: ``python -m phonecheck.aftermath``, the record on standard input.
 
 The run forks a process that holds its sockets a little longer (cli/leaving.py), and that process becomes this one: a
-fork of a process with threads may hold any library's locks, and an exec is free of them.
+fork of a process with threads may hold any library's locks, and an exec is free of them. After a run that had no time for
+that, the service starts it with what the run had noted (service/checks.py).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from phonecheck.errors import AgentError
@@ -34,7 +36,7 @@ def become(brought: BroughtUp | None) -> NoReturn:
 def main() -> None:
     """Read the record and do it; there is nobody to tell of a failure."""
     from phonecheck.link import routes
-    from phonecheck.modem.brought import BroughtUp, take_down
+    from phonecheck.modem.brought import VARIABLE, BroughtUp, strike, take_down
     from phonecheck.modem.bus import ModemBus
 
     text = sys.stdin.read(1 << 16)
@@ -42,6 +44,8 @@ def main() -> None:
         routes.cleanup()
     if json.loads(text) is not None:
         take_down(ModemBus(), BroughtUp.from_json(text), _SECONDS)
+        if noted := os.environ.get(VARIABLE):
+            strike(Path(noted), text)
 
 
 if __name__ == "__main__":

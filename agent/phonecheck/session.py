@@ -6,9 +6,12 @@ before its sockets leaves the kernel to answer for them by the default route.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from phonecheck import aftermath, credentials
@@ -19,8 +22,8 @@ from phonecheck.errors import AgentError, ExitStatus
 from phonecheck.link.closing import Closing
 from phonecheck.link.watch import Loss
 from phonecheck.model import IPAddress, Link, Modem
-from phonecheck.modem import locks
-from phonecheck.modem.brought import BroughtUp
+from phonecheck.modem import brought, locks
+from phonecheck.modem.brought import BroughtUp, NotedBroughtUp
 
 if TYPE_CHECKING:
     from phonecheck.link.routes import Configured
@@ -51,7 +54,9 @@ class Session:
     def __init__(self, settings: Settings, pin: Secret | None) -> None:
         self._settings = settings
         self._pin = pin
-        self._brought = BroughtUp()
+        # What is kept is nobody's to take down.
+        file = None if settings.modem.keep else os.environ.get(brought.VARIABLE)
+        self._brought = NotedBroughtUp(Path(file), self._bus_id) if file else BroughtUp()
         self._foreseen = self._preparing = False
         self._configured: Configured | None = None
         self._watches: list[Watch] = []
@@ -168,9 +173,8 @@ class Session:
         if self._configured is not None:
             self._configured.remove()
         if self._brought and not self._settings.modem.keep:
-            from phonecheck.modem.brought import take_down
-
-            take_down(self._dbus(), self._brought, TAKE_DOWN_SECONDS)
+            brought.take_down(self._dbus(), self._brought, TAKE_DOWN_SECONDS)
+            self._brought.forget()
         if self._bus is not None:
             self._bus.close()
 
@@ -181,9 +185,9 @@ class Session:
         """
         self.of_chain.linger()
         self.of_server.linger()
-        brought = self._brought if self._brought and not self._settings.modem.keep else None
-        if brought is not None or self._configured is not None or self._preparing:
-            aftermath.become(brought)
+        record = self._brought if self._brought and not self._settings.modem.keep else None
+        if record is not None or self._configured is not None or self._preparing:
+            aftermath.become(record)
 
     def _foresee_changes(self) -> None:
         """Import what changes links while the modem is busy: nobody has configured the link of one that we connect.
@@ -219,6 +223,11 @@ class Session:
         if self._bus is None:
             self._bus = ModemBus()
         return self._bus
+
+    def _bus_id(self) -> str:
+        with contextlib.suppress(AgentError):  # then none of what follows will be done either
+            return brought.bus_id(self._dbus(), _ASK_SECONDS)
+        return ""
 
     def _network_manager(self) -> NetworkManager:
         from phonecheck.modem.networkmanager import NetworkManager

@@ -53,7 +53,14 @@ def link_options(command: F) -> F:
         click.option("--timeout", type=click.FloatRange(0, 3600, min_open=True), help="Seconds for the whole command."),
         click.option("--dns", multiple=True, metavar="ADDRESS", help="A DNS server on the link; may be given again."),
         click.option("--interface", metavar="NAME", help="A link that ModemManager does not manage."),
-        click.option("--modem", "modem_id", metavar="ID", help="iccid:…, imei:… or a device path."),
+        click.option(
+            "--modem",
+            "modem_id",
+            metavar="ID",
+            envvar="PHONECHECK_MODEM",
+            show_envvar=True,
+            help="iccid:…, imei:… or a device path.",
+        ),
     ):
         command = option(command)
     return command

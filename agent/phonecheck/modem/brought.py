@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError
@@ -15,6 +18,9 @@ from phonecheck.modem import names
 from phonecheck.modem.manager import Bus, ModemManager
 from phonecheck.modem.networkmanager import NetworkManager
 
+_log = logging.getLogger(__name__)
+VARIABLE = "PHONECHECK_BROUGHT"
+"""In the environment: the file that a run is to note in what it brings up, for whoever comes after a SIGKILL."""
 _LEAST = 0.05
 """Seconds for a call when the time is up: a request that is sent acts, whether or not its answer is awaited."""
 _APPEARING = 1.0
@@ -34,6 +40,7 @@ class BroughtUp:
         connecting: a Connect was sent, and its answer is not here.
         bearer: ours.
         active: NetworkManager's connection, or the device that it is on, as its ``activate`` told.
+        bus: the id of the bus that all these names are of; empty where nobody reads them but this run and its child.
     """
 
     modem: str = ""
@@ -44,6 +51,7 @@ class BroughtUp:
     connecting: bool = False
     bearer: str = ""
     active: str = ""
+    bus: str = ""
 
     def __bool__(self) -> bool:
         """Whether there is anything to take down."""
@@ -76,14 +84,77 @@ class BroughtUp:
             self.enabled, self.connecting, self.bearer = False, False, ""
             self.modem, self.manager = modem, manager
 
+    def forget(self) -> None:
+        """Note that it has been taken down."""
+        self.enabled, self.connecting, self.bearer, self.active = False, False, "", ""
+
+
+class NotedBroughtUp(BroughtUp):
+    """The same, kept in a file as well as long as there is anything to take down.
+
+    That it cannot be written is no reason not to go on. Nor is it brought to the disk: after a power cut there is another
+    bus, on which none of these names means the same.
+
+    Args:
+        file: which.
+        bus_id: tells the id of the bus; called once, before the first note.
+    """
+
+    def __init__(self, file: Path, bus_id: Callable[[], str]) -> None:
+        super().__init__()
+        self.__dict__.update(_file=file, _bus_id=bus_id)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if self.__dict__ and name != "bus":  # not yet, and not from within
+            self._note()
+
+    def _note(self) -> None:
+        file: Path = self.__dict__["_file"]
+        try:
+            if not self:
+                file.unlink(missing_ok=True)
+                return
+            if not self.bus:
+                self.bus = self.__dict__["_bus_id"]()
+            # Whole or not at all: a SIGKILL may come between any two lines of this.
+            new = file.with_name(f"{file.name}.new")
+            new.write_text(self.to_json())
+            new.replace(file)
+        except OSError as error:
+            _log.debug("what is brought up cannot be noted: %s", error.strerror)
+
+
+def strike(file: Path, text: str) -> None:
+    """Remove a note that has been done; one that says something else by now is another run's."""
+    with contextlib.suppress(OSError):
+        if file.read_text() == text:
+            file.unlink()
+
+
+def bus_id(bus: Bus, seconds: float) -> str:
+    """The id of a bus, which no other bus and no later run of it has (D-Bus specification, GetId).
+
+    Raises:
+        ModemError: modem-manager-unavailable, the bus cannot be reached.
+    """
+    (found,) = bus.call(names.BUS_PATH, names.BUS, "GetId", seconds, reply="(s)", service=names.BUS)
+    return str(found)
+
 
 def take_down(bus: Bus, brought: BroughtUp, seconds: float) -> None:
     """Disconnect and remove the bearer that is ours, disable the modem if we enabled it: as far as that is possible.
 
-    Nothing is done to a modem that went, or under another ModemManager than the one it was brought up by. A modem is
-    left enabled where somebody else's bearer is up by now.
+    Nothing is done to a modem that went, or under another ModemManager than the one it was brought up by, or on another
+    bus where the record says on which. A modem is left enabled where somebody else's bearer is up by now.
     """
     deadline = Deadline(seconds)
+    if brought.bus:
+        try:
+            if bus_id(bus, _left(deadline)) != brought.bus:
+                return
+        except AgentError:
+            return
     if brought.active:
         with contextlib.suppress(AgentError):
             NetworkManager(bus).deactivate(brought.active, _left(deadline))
