@@ -19,8 +19,10 @@ APP_FAULTS = (
     *("down", "slow", "401", "403", "404", "429", "429-once", "500", "not-json", "not-object", "redirect", "oversize"),
     *("check-url-http", "check-url-userinfo", "check-url-no-host", "check-url-loopback", "check-url-missing"),
     *("finish-500", "finish-redirect"),
+    *("report-slow", "report-down", "report-lost", "report-401", "report-404", "report-429", "report-500"),
 )
-"""Of the app server: its answers by status or shape, the check URLs it hands out, and what is wrong only at the finish."""
+"""Of the app server: its answers by status or shape, the check URLs it hands out, and what is wrong only at the finish or
+only for reports. ``report-lost`` takes the report and loses the answer; ``report-429`` asks to wait five seconds."""
 
 _WORDS = {"dns_fault": DNS_FAULTS, "app_fault": APP_FAULTS, "radio_black_hole": ("4", "6")}
 _BOUNDS = {

@@ -47,7 +47,7 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
-    "state": Verb("", "Show conditions, modems and where the logs are."),
+    "state": Verb("", "Show conditions, modems, the reports that came, and where the logs are."),
     "wait-ready": Verb("", "Answer once everything runs."),
     "set": Verb("KEY=VALUE...", "Change conditions, see phonecheck_sandbox/conditions.py.", 1, 100),
     "scenario": Verb("NAME", "Take on a named scenario, unless it needs another sandbox.", 1, 1),

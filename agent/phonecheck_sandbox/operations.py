@@ -14,6 +14,7 @@ from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.connections import Connections
 from phonecheck_sandbox.control import Reply, Request, parse
 from phonecheck_sandbox.errors import SandboxError
+from phonecheck_sandbox.internet import received
 from phonecheck_sandbox.lifetime import exit_status
 from phonecheck_sandbox.modem.stack import ModemStack
 from phonecheck_sandbox.modem_operations import ModemOperations
@@ -86,6 +87,7 @@ class Operations:
             "network_manager": self._manager.kind if self._manager else "",
             "ended": self._parts.ended() | {n: exit_status(code) for n, code in self._ended().items()},
             "run": str(device.RUN),
+            "reports": received.read(device.REPORTS),
         }
 
     def _ended(self) -> dict[str, int]:

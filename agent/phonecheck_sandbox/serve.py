@@ -42,11 +42,13 @@ class Node:
         certificates: of the run.
         on_conditions: called after each change of the conditions.
         nat64: the descriptor of the NAT64's packets; None where all is IPv4.
+        reports: where the app server notes the reports that it has; None for nowhere.
     """
 
     conditions: Conditions
     certificates: pki.Pki
     nat64: int | None = None
+    reports: Path | None = None
     web: list[tuple[uvicorn.Server, list[socket.socket]]] = field(default_factory=list)
     tasks: list[Coroutine[Any, Any, None]] = field(default_factory=list)
     on_conditions: Callable[[], None] = lambda: None
@@ -100,6 +102,7 @@ def internet(node: Node) -> None:
     from phonecheck_sandbox.internet import faults
     from phonecheck_sandbox.internet.local_names import LocalNames
     from phonecheck_sandbox.internet.platform import PlatformSettings, create_platform
+    from phonecheck_sandbox.internet.received import Received
     from phonecheck_server.app import create_app
     from phonecheck_server.devices import Devices
     from phonecheck_server.settings import Settings
@@ -124,12 +127,12 @@ def internet(node: Node) -> None:
     )
     context = node.certificates.client_context()
     platform = create_platform(platform_settings, node.conditions, transport=LocalNames(world.PUBLIC_NAMES, context))
-    app_server = faults.Faults(
-        create_app(server_settings, transport=LocalNames(world.PUBLIC_NAMES, context)), node.conditions
-    )
+    reports = Received(node.reports) if node.reports else None
+    app = create_app(server_settings, transport=LocalNames(world.PUBLIC_NAMES, context), reports=reports)
+    app_server = faults.Faults(app, node.conditions)
     node.on_conditions = app_server.rearm
     node.add_web(platform, world.PLATFORM, world.PLATFORM_HOST)
-    node.add_web(app_server, world.APP_SERVER, world.APP_SERVER_HOST, faults.protocol(node.conditions))
+    node.add_web(app_server, world.APP_SERVER, world.APP_SERVER_HOST, app_server.protocol())
     # The public DNS is sound always: dns_fault is the carrier's.
     public = NameServer(Zone(world.PUBLIC_NAMES, clients=None), Conditions())
     node.tasks.append(_dns(public, world.PUBLIC_DNS))
@@ -201,15 +204,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("role", choices=ROLES)
     parser.add_argument("--run", type=Path, required=True, help="the run directory, with the certificates")
     parser.add_argument("--nat64", type=int, help="serve IPv6 too; the descriptor of the NAT64's packets")
+    parser.add_argument("--reports", type=Path, help="the file for the reports that the app server takes")
     parser.add_argument("--verbose", action="store_true", help="log each request of the app server to stderr")
     options = parser.parse_args(arguments)
     _log(verbose=options.verbose)
-    asyncio.run(_serve(ROLES[options.role], options.run, options.nat64))
+    node = Node(Conditions(), pki.in_run_directory(options.run), options.nat64, options.reports)
+    asyncio.run(_serve(ROLES[options.role], node))
 
 
-async def _serve(role: Callable[[Node], None], run: Path, nat64: int | None) -> None:
-    conditions = Conditions()
-    node = Node(conditions, pki.in_run_directory(run), nat64=nat64)
+async def _serve(role: Callable[[Node], None], node: Node) -> None:
     role(node)
     servers = [server for server, _ in node.web]
     running = [asyncio.create_task(server.serve(sockets=listeners)) for server, listeners in node.web]
@@ -221,7 +224,7 @@ async def _serve(role: Callable[[Node], None], run: Path, nat64: int | None) -> 
         await asyncio.sleep(0.002)
     print("ready", flush=True)
 
-    follow = asyncio.create_task(_follow(conditions, node.on_conditions))
+    follow = asyncio.create_task(_follow(node.conditions, node.on_conditions))
     done, _ = await asyncio.wait([follow, *running], return_when=asyncio.FIRST_COMPLETED)
     for task in running:
         task.cancel()

@@ -135,7 +135,11 @@ class _Supervisor:
         carrier = (*run, *(f"--nat64={fd}" for fd in nat64))
         await asyncio.gather(
             self._start_radio(ends),
-            self._parts.start("internet", "serve", "internet", *run, node="internet", conditions=conditions),
+            self._parts.start(
+                *("internet", "serve", "internet", *run, "--reports", str(device.REPORTS)),
+                node="internet",
+                conditions=conditions,
+            ),
             self._parts.start(
                 "carrier", "serve", "carrier", *carrier, node="carrier", conditions=conditions, fds=nat64
             ),
