@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 SYSTEMD = Path(__file__).parents[1] / "systemd"
 
@@ -51,7 +54,9 @@ class ServiceBus:
         pipe = subprocess.PIPE
         self._daemon = subprocess.Popen(command, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
         assert self._daemon.stdout is not None
-        assert self._daemon.stdout.readline(), "dbus-daemon did not start"
+        if not self._daemon.stdout.readline():
+            self.stop()
+            pytest.fail("dbus-daemon did not start")
 
     def stop(self) -> None:
         self._daemon.kill()
@@ -217,3 +222,41 @@ class FakePolkit:
             self._connection.sock.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._connection.close()
+
+
+@contextlib.contextmanager
+def a_bus(directory: Path, policy: str = OPEN) -> Iterator[ServiceBus]:
+    if not shutil.which("dbus-daemon"):
+        pytest.skip("dbus-daemon is not installed")
+    # Imported here, and its warnings with it: gi's importer is of a kind that Python 3.11 warns of.
+    pytest.importorskip("pydbus", reason="python3-gi is not installed")
+    pytest.importorskip("jeepney")
+    made = ServiceBus(directory, policy)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@contextlib.contextmanager
+def a_loop() -> Iterator[LoopInThread]:
+    made = LoopInThread()
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@contextlib.contextmanager
+def an_api(address: str, loop: LoopInThread, calls: FakeCalls) -> Iterator[Any]:
+    """The service's API on the bus, with its name."""
+    from phonecheck.service.dbus import Api
+
+    made = loop.run(lambda: Api(address, loop, calls))
+    loop.run(made.start)
+    try:
+        yield made
+    finally:
+        loop.run(made.close)

@@ -22,7 +22,6 @@ _HEARS = (
 )
 _SECONDS = 5.0
 _SECONDS_OF_VERIFY = 60.0  # the service may have to be started, and polkit be asked
-_SECONDS_OF_RESTART = 10.0
 _UNAVAILABLE = ("ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected", "Spawn.")
 _DENIED = ("AccessDenied", "AuthFailed", "InteractiveAuthorizationRequired")
 
@@ -35,10 +34,12 @@ class AgentClient:
 
     Args:
         address: a D-Bus address; None for the system bus, which ``DBUS_SYSTEM_BUS_ADDRESS`` may move.
+        patience: seconds that a service which stops may take to be back.
     """
 
-    def __init__(self, address: str | None = None) -> None:
+    def __init__(self, address: str | None = None, *, patience: float = 10.0) -> None:
         self._bus = ModemBus(address, _HEARS)
+        self._patience = patience
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +103,7 @@ class AgentClient:
                     check = self.check(id)
                     gone = None
                 except ServiceError as error:
-                    gone = gone or Deadline(_SECONDS_OF_RESTART)
+                    gone = gone or Deadline(self._patience)
                     if error.code != "agent-unavailable" or gone.expired:
                         raise
                 else:
