@@ -12,8 +12,9 @@ from typing import Protocol
 from phonecheck import redact
 from phonecheck.config import Settings
 from phonecheck.service import postbag
+from phonecheck.service.children import sealed
 from phonecheck.service.model import Delivery, Finished, Report
-from phonecheck.service.ports import Cancel
+from phonecheck.service.ports import Cancel, Loop
 
 _GRACE = 30.0
 """Seconds for its start, and for taking down what it brought up."""
@@ -23,6 +24,10 @@ _log = logging.getLogger("phonecheck.service")
 
 class Children(Protocol):
     """Starts processes (service/children.py)."""
+
+    @property
+    def loop(self) -> Loop:
+        """The service's loop."""
 
     def start(
         self,
@@ -71,20 +76,28 @@ class ChildCourier:
         lines = {report.id: postbag.report_line(report) for report in reports}
         fit = [report for report in reports if len(lines[report.id]) <= postbag.LINE_CAP]
         accepted = self._configuration()
-        fd = os.memfd_create("agent.toml")
+
+        def ended(finished: Finished) -> None:
+            done(self._heard(reports, fit, finished))
+
         try:
-            with os.fdopen(os.dup(fd), "wb") as file:
-                file.write(accepted.raw)
+            config = sealed(accepted.raw, "phonecheck-config")
+        except OSError as error:
+            # No memory or no descriptor: there would be no process either.
+            failed = Finished(failed=error.strerror or type(error).__name__)
+            self._children.loop.soon(lambda: ended(failed))
+            return _Nothing()
+        try:
             return self._children.start(
-                [sys.executable, "-P", "-m", "phonecheck", "deliver", "--config", f"/proc/self/fd/{fd}"],
+                [sys.executable, "-P", "-m", "phonecheck", "deliver", "--config", f"/proc/self/fd/{config}"],
                 stdin=b"".join(lines[report.id] for report in fit),
                 env=os.environ,
-                fds=[fd],
+                fds=(config,),
                 seconds=_seconds(accepted.settings),
-                done=lambda finished: done(self._heard(reports, fit, finished)),
+                done=ended,
             )
         finally:
-            os.close(fd)
+            os.close(config)
 
     def _heard(self, reports: Sequence[Report], fit: Sequence[Report], finished: Finished) -> list[Delivery]:
         told, why = outcome(fit, finished)
@@ -102,6 +115,13 @@ class ChildCourier:
             self._said = why
             code = next((delivery.code for delivery in reversed(told) if delivery.code), "")
             _log.warning("A report was not taken: %s", why, extra={"fields": {"PHONECHECK_ERROR": code}})
+
+
+class _Nothing:
+    """What cannot be called off, for it has ended."""
+
+    def cancel(self) -> None:
+        pass
 
 
 def outcome(reports: Sequence[Report], finished: Finished) -> tuple[list[Delivery], str]:

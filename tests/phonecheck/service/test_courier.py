@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +40,26 @@ class Cancel:
 
 
 @dataclass
+class Loop:
+    """Does at once what it is to do soon; a courier has no other use for it."""
+
+    def soon(self, do: Callable[[], None]) -> None:
+        do()
+
+    def now(self) -> float:
+        raise NotImplementedError
+
+    def wall(self) -> float:
+        raise NotImplementedError
+
+    def later(self, seconds: float, do: Callable[[], None]) -> Cancel:
+        raise NotImplementedError
+
+    def readable(self, fd: int, do: Callable[[], None]) -> Cancel:
+        raise NotImplementedError
+
+
+@dataclass
 class Children:
     """Ends each process as it is told to; keeps what it was started with."""
 
@@ -46,6 +67,7 @@ class Children:
     argv: list[str] = field(default_factory=list)
     configuration: bytes = b""
     seconds: float = 0
+    loop: Loop = field(default_factory=Loop)
 
     def start(
         self,
@@ -133,6 +155,18 @@ def test_the_process_list_shows_no_report_and_no_setting() -> None:
     assert children.argv[1:-1] == ["-P", "-m", "phonecheck", "deliver", "--config"]
     assert children.argv[-1].startswith("/proc/self/fd/")
     assert children.configuration == accepted.raw
+
+
+def test_without_a_descriptor_to_spare_it_comes_again_later() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    children = Children()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        found = bring(children)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found == [Delivery("a", "failed", "delivery-crashed")]
+    assert children.argv == []
 
 
 def test_no_descriptor_is_left(tmp_path: object) -> None:
