@@ -3,7 +3,7 @@
     python3 pages.py ROOT COMMAND...
 
 A command has a page, and so has each of its verbs; the verbs of a verb are sections of its page.
-"""
+"""  # noqa: INP001  a script
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def main(root: Path, names: list[str]) -> None:
     for name in names:
         module, _, attribute = COMMANDS[name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
-        for words, context in _walk(command, _context(command, name)):
+        for words, context in _walk(_context(command, name)):
             page = "-".join(words)
             _write(root / f"usr/share/man/man1/{page}.1", "\n".join(_page(page, context)) + "\n")
         for shell, place in _COMPLETION.items():
@@ -57,7 +57,7 @@ def main(root: Path, names: list[str]) -> None:
             _write(root / place.format(name), kind(command, {}, name, variable).source().strip() + "\n")
 
 
-def _walk(command: click.Command, context: click.Context) -> Iterator[tuple[list[str], click.Context]]:
+def _walk(context: click.Context) -> Iterator[tuple[list[str], click.Context]]:
     """The contexts that have a page: the command's, and those of its verbs."""
     yield [str(context.info_name)], context
     for verb in _verbs(context):
@@ -113,7 +113,8 @@ def _summary(command: click.Command) -> str:
 
 def _synopsis(context: click.Context) -> Iterator[str]:
     yield f".B {_text(context.command_path.split()[0])}"
-    words, chain = [], context
+    words: list[str] = []
+    chain = context
     while chain.parent is not None:
         words.insert(0, str(chain.info_name))
         chain = chain.parent

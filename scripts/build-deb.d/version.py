@@ -2,9 +2,9 @@
 
     python3 version.py DATE COMMIT
 
-DATE is the commit's, in seconds since the epoch. A tree whose newest entry of the changelog is a release has its version. One
-that holds unreleased changes sorts between the releases, by its date: 0.1.0~git… before 0.1.0 is released, 0.1.0+git… after it.
-"""
+DATE is the commit's, in seconds since the epoch. A tree without unreleased changes has its release's version. One with such
+changes sorts between the releases, by its date: 0.1.0~git… before 0.1.0 is released, 0.1.0+git… after it.
+"""  # noqa: INP001  a script
 
 from __future__ import annotations
 
