@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from phonecheck.errors import ServiceError
@@ -56,7 +55,7 @@ def _timeout(options: Mapping[str, object]) -> float | None:
     timeout = options["timeout"]
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
         raise _bad("The option timeout must be a number.")
-    if not (math.isfinite(timeout) and 0 < timeout <= _LONGEST_TIMEOUT):
+    if not 0 < timeout <= _LONGEST_TIMEOUT:  # false of NaN, too
         raise _bad(f"The option timeout must be above 0 and at most {_LONGEST_TIMEOUT:.0f} seconds.")
     return float(timeout)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 from collections import Counter
@@ -98,8 +99,9 @@ class ModemSims:
         self._closed = True
         if self._again is not None:
             self._again.cancel()
-        # Aside, for the bus may hang, and a thread that reads just now holds it.
-        Aside(self._bus.close, "sims")
+        # Aside, for the bus may hang; waited for, because GLib's loop in a thread was seen to hang the interpreter's exit.
+        with contextlib.suppress(TimeoutError):
+            Aside(self._bus.close, "sims").result(1.0)
 
     def _begin(self) -> None:
         # One reading at a time, and who asks during one gets the next: this one may have been past what changed.
