@@ -24,7 +24,6 @@ class Notifier:
         self._address = "\0" + name[1:] if name.startswith("@") else name if name.startswith("/") else ""
         self.watchdog_seconds = _watchdog_seconds(environ)
         """How often at least a sign of life is expected; 0 for not at all."""
-        self._socket: socket.socket | None = None
 
     def ready(self) -> None:
         """The service serves; also that a reload has come to its end."""
@@ -50,10 +49,9 @@ class Notifier:
         if not self._address:
             return
         # Never waited for, and never a reason to fail: a manager that is busy gets the next one.
-        with contextlib.suppress(OSError):
-            if self._socket is None:
-                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            self._socket.sendto(message.encode(errors="replace"), self._address)
+        kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sock:
+            sock.sendto(message.encode(errors="replace"), self._address)
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float:
