@@ -382,7 +382,7 @@ def test_a_check_that_changes_the_modems_itself_is_not_its_own_reason_for_ever()
     device.loop.run(86400.0)
     assert device.checks.triggers.count("retry") < 86400 / 600 + 10
     times = [at for at, _ in device.checks.made]
-    assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= 15.0
+    assert min(later - earlier for earlier, later in itertools.pairwise(times[1:])) >= 15.0
 
 
 # The outbox
