@@ -170,7 +170,9 @@ class Database:
             self._say(logging.INFO, f"The state directory {self._directory} can be used again, and has all of it now.")
 
     def _leave(self, error: Exception) -> None:
-        """Go from the disk to memory, with what can be read of it.
+        """Go from the disk to memory, with what can be read of it, to enter again when the work is done.
+
+        A disk's failure is not told yet: where it was a full one, to close the database may just have made room.
 
         Raises:
             sqlite3.Error: the work itself is wrong.
@@ -180,7 +182,8 @@ class Database:
         self._memory = carry.memory(self.salt)
         self._known = carry.to_memory(self._disk, self._memory)
         self._drop_disk()
-        self._renamed(error, self._directory)
+        if _is_damage(error):
+            self._renamed(error, self._directory)
 
     def _renamed(self, error: Exception, directory: Path) -> bool:
         """Whether a new database can be begun, since a damaged one was renamed; else say what keeps us from the disk."""

@@ -99,7 +99,7 @@ def opened(directory: Path) -> sqlite3.Connection:
     elif header:
         # SQLite takes a few bytes of rubbish for an empty database.
         raise schema.DamagedError("no database at all")
-    connection = sqlite3.connect(file, timeout=1.0, isolation_level=None, cached_statements=32)
+    connection = sqlite3.connect(file, timeout=0.25, isolation_level=None, cached_statements=32)
     try:
         for pragma in _PRAGMAS:
             connection.execute(pragma).close()

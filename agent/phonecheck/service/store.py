@@ -19,11 +19,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from phonecheck.service import carry
 from phonecheck.service.database import Database
-from phonecheck.service.model import Document, Due, Record, Report, Request, SeenSim, State
+from phonecheck.service.model import Document, Due, DueName, Record, Report, Request, SeenSim, State
 from phonecheck.service.schema import LATEST, document_text, due_of, record_of, request_of, request_row, seal
 
 BELIEVED = 1704067200.0
@@ -37,9 +37,6 @@ _TOO_OLD = """waiting AND CASE
     WHEN boot = :boot THEN :now - since
     WHEN at >= :believed AND :wall >= at THEN :wall - at
     ELSE :now END > :oldest"""
-
-DueName = Literal["schedule", "retry", "delivery"]
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -4,78 +4,32 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+
 from phonecheck.errors import ServiceError
-from phonecheck.model import PhoneNumber
 from phonecheck.service import schema
 from phonecheck.service.model import Due, Request, SeenSim
-from phonecheck.service.store import Limits, Store
+from phonecheck.service.store import Limits
+from store_device import DOCUMENT, NOW, NUMBER, Device, make
 
 DAY = 86400.0
-NOW = 1_800_000_000.0
-NUMBER = PhoneNumber("447700900123")
-DOCUMENT = {"schema": 1, "outcome": "match", "match": True, "hops": [], "error": None}
-
-
-class Device:
-    """A device with a state directory, two clocks and a log."""
-
-    def __init__(self, directory: Path | None) -> None:
-        self.directory = directory
-        self.time = NOW
-        self.uptime = 100.0
-        self.boot_id = "boot-1"
-        self.said: list[str] = []
-        self.stores: list[Store] = []
-
-    def store(self, limits: Limits | None = None) -> Store:
-        store = Store(
-            self.directory,
-            wall=lambda: self.time,
-            boot=lambda: self.uptime,
-            boot_id=self.boot_id,
-            say=lambda level, sentence: self.said.append(sentence),
-            limits=limits,
-        )
-        self.stores.append(store)
-        return store
-
-    def pass_time(self, seconds: float) -> None:
-        self.time += seconds
-        self.uptime += seconds
-
-    def reboot(self, *, at: float) -> None:
-        self.time, self.uptime = at, 5.0
-        self.boot_id = f"boot-{len(self.stores) + 1}"
 
 
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[Device]:
     device = Device(tmp_path / "state")
     yield device
-    for store in device.stores:
-        store.close()
+    device.close()
 
 
 @pytest.fixture(params=["disk", "memory"])
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Device]:
     device = Device(tmp_path / "state" if request.param == "disk" else None)
     yield device
-    for store in device.stores:
-        store.close()
-
-
-def make(store: Store, *, report: bool = True, **changed: Any) -> str:
-    """Have a check made; its id."""
-    request = Request("schedule")
-    store.accept(request)
-    store.begin(request.id)
-    store.complete(request.id, {**DOCUMENT, **changed}, report=report)
-    return request.id
+    device.close()
 
 
 def test_a_check_goes_its_way(either: Device) -> None:
@@ -428,16 +382,3 @@ def test_an_artificial_version_0_is_brought_to_this_one_with_what_it_holds(devic
         assert new.execute("SELECT text FROM of_before").fetchall() == [("kept",)]
     new.close()
     assert not device.said
-
-
-@pytest.mark.parametrize("close", [True, False])
-def test_a_store_that_is_closed_says_nothing_more(device: Device, close: bool) -> None:
-    store = device.store()
-    ask: Callable[[], object] = lambda: store.waiting
-    if close:
-        store.close()
-        store.close()
-        with pytest.raises(RuntimeError):
-            ask()
-    else:
-        assert ask() == 0
