@@ -149,6 +149,7 @@ class FakeCalls:
     told: list[Mapping[str, Any]] = field(default_factory=list)
     raises: Exception | None = None
     state: str = "idle"
+    id: str = "1f2e"
     last: dict[str, Any] = field(default_factory=dict)
     verified: Callable[[], None] = lambda: None
 
@@ -160,7 +161,7 @@ class FakeCalls:
         options_of(given)
         self.told.append(given)
         self.verified()
-        return "1f2e"
+        return self.id
 
     def check(self, id: str) -> Mapping[str, Any]:  # noqa: A002
         from phonecheck.errors import ServiceError
