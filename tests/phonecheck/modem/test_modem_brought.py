@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from fake_modem_manager import MODEM, FakeModemManager, bearer
 from phonecheck.errors import ModemError
-from phonecheck.modem.brought import BroughtUp, take_down
+from phonecheck.modem.brought import BroughtUp, NotedBroughtUp, bus_id, strike, take_down
+from phonecheck.modem.bus import ModemBus
 from phonecheck.modem.faults import Late
 
 OURS = f"{MODEM[: -len('/Modem/0')]}/Bearer/5"
@@ -145,3 +147,87 @@ def test_it_ends_in_time_and_without_an_error_whatever_modemmanager_does(daemon)
     daemon.name = ""
     take_down(daemon, up(enabled=True, connecting=True), 0.2)
     assert not daemon.listeners
+
+
+@pytest.fixture
+def note(tmp_path: Path) -> Path:
+    return tmp_path / "brought.json"
+
+
+def noted(note: Path) -> BroughtUp:
+    """What whoever comes after a SIGKILL finds."""
+    return BroughtUp.from_json(note.read_text()) if note.exists() else BroughtUp()
+
+
+def test_each_act_is_in_the_file_before_it_and_out_of_it_when_it_is_undone(note):
+    asked = []
+    brought = NotedBroughtUp(note, lambda: asked.append(True) or "bus-1")
+    brought.on(MODEM, ":1.7")
+    brought.before = ("/b/1",)
+    assert not note.exists(), "nothing is up yet"
+    brought.enabled = True
+    assert noted(note) == BroughtUp(modem=MODEM, manager=":1.7", before=("/b/1",), enabled=True, bus="bus-1")
+    brought.connecting = True
+    assert noted(note).connecting
+    brought.bearer, brought.connecting = OURS, False
+    assert noted(note) == up(enabled=True, bearer=OURS, bus="bus-1")
+    brought.active = ":1.9/active/1"
+    assert noted(note).active == ":1.9/active/1"
+    brought.forget()
+    assert (list(note.parent.iterdir()), asked) == ([], [True])
+    assert not brought
+
+
+def test_a_file_that_cannot_be_written_stops_nobody(tmp_path):
+    for place in (tmp_path / "nowhere" / "brought.json", tmp_path):
+        brought = NotedBroughtUp(place, lambda: "bus-1")
+        brought.bearer = OURS
+        brought.forget()
+        assert not brought
+
+
+def test_without_a_service_nothing_is_written(note, monkeypatch):
+    monkeypatch.chdir(note.parent)
+    brought = BroughtUp()
+    brought.enabled = True
+    brought.forget()
+    assert not list(note.parent.iterdir())
+
+
+def test_a_note_that_has_been_done_is_removed_and_no_other(note):
+    strike(note, "x")
+    note.write_text("new")
+    strike(note, "old")
+    assert note.read_text() == "new"
+    strike(note, "new")
+    assert not note.exists()
+
+
+def test_the_names_of_another_bus_are_not_ours(daemon):
+    """After a reboot ModemManager may well have the same name and its bearer the same path, and both be somebody else's."""
+    daemon.on["GetId"] = lambda _: ("bus-2",)
+    take_down(daemon, up(enabled=True, bearer=OURS, bus="bus-1", active=":1.9/active/1"), 5)
+    assert daemon.did() == ["GetId"]
+    take_down(daemon, up(enabled=True, bearer=OURS, bus="bus-2"), 5)
+    assert daemon.did() == ["GetId", "GetId", "Disconnect", "DeleteBearer", "Enable"]
+
+
+def test_a_bus_that_does_not_say_which_it_is_is_left_alone(daemon):
+    def fail(_: str) -> None:
+        raise ModemError("modem-manager-unavailable", "The bus cannot be reached.")
+
+    daemon.on["GetId"] = fail
+    take_down(daemon, up(enabled=True, bearer=OURS, bus="bus-1"), 5)
+    assert daemon.did() == ["GetId"]
+
+
+@pytest.mark.dbus
+def test_a_real_bus_has_an_id_that_lives_as_long_as_it(bus, modem_bus):
+    first = bus_id(modem_bus, 5)
+    assert first == bus_id(modem_bus, 5)
+    assert len(first) == 32
+    bus.stop()
+    bus.start()
+    later = ModemBus(bus.address)
+    assert bus_id(later, 5) != first
+    later.close()
