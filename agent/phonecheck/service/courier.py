@@ -60,11 +60,20 @@ class ChildCourier:
     Args:
         children: starts processes.
         configuration: the one that holds now.
+        environ: the environment of its processes. With PHONECHECK_BROUGHT in it (modem/brought.py), what a killed one had
+            brought up is taken down as a check's is.
     """
 
-    def __init__(self, children: Children, configuration: Callable[[], Configuration]) -> None:
+    def __init__(
+        self,
+        children: Children,
+        configuration: Callable[[], Configuration],
+        *,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
         self._children = children
         self._configuration = configuration
+        self._environ = environ
         self._said = ""
 
     def start(self, reports: Sequence[Report], done: Callable[[Sequence[Delivery]], None]) -> Cancel:
@@ -91,7 +100,7 @@ class ChildCourier:
             return self._children.start(
                 [sys.executable, "-P", "-m", "phonecheck", "deliver", "--config", f"/proc/self/fd/{config}"],
                 stdin=b"".join(lines[report.id] for report in fit),
-                env=os.environ,
+                env=self._environ,
                 fds=(config,),
                 seconds=_seconds(accepted.settings),
                 done=ended,

@@ -66,6 +66,7 @@ class Children:
     end: Callable[[bytes], Finished] = lambda stdin: Finished(status=0)
     argv: list[str] = field(default_factory=list)
     configuration: bytes = b""
+    env: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0
     loop: Loop = field(default_factory=Loop)
 
@@ -79,7 +80,7 @@ class Children:
         seconds: float,
         done: Callable[[Finished], None],
     ) -> Cancel:
-        self.argv, self.seconds = list(argv), seconds
+        self.argv, self.env, self.seconds = list(argv), env, seconds
         (fd,) = fds
         with open(f"/proc/self/fd/{fd}", "rb") as file:  # noqa: PTH123  as the process opens it
             self.configuration = file.read()
@@ -155,6 +156,12 @@ def test_the_process_list_shows_no_report_and_no_setting() -> None:
     assert children.argv[1:-1] == ["-P", "-m", "phonecheck", "deliver", "--config"]
     assert children.argv[-1].startswith("/proc/self/fd/")
     assert children.configuration == accepted.raw
+
+
+def test_the_process_has_the_environment_that_it_is_given_and_no_other() -> None:
+    children = Children()
+    bring(children, courier=ChildCourier(children, Accepted, environ={"PHONECHECK_BROUGHT": "/state/brought.json"}))
+    assert children.env == {"PHONECHECK_BROUGHT": "/state/brought.json"}
 
 
 def test_without_a_descriptor_to_spare_it_comes_again_later() -> None:
