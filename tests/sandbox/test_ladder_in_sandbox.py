@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +82,35 @@ watch.close()
 bus.close()
 print(*(f"{error.code}: {error.message}" for error in told))
 """
+# The service's checks, without the service: one that is ended as soon as it has noted so much, and another after it.
+ENDED_BY_THE_SERVICE = """
+import json, os, signal, sys
+from pathlib import Path
+from phonecheck import config
+from phonecheck.service.checks import Accepted, ChildChecks
+from phonecheck.service.children import Children
+from phonecheck.service.model import Request
+from select_loop import SelectLoop
+
+how, noted = sys.argv[1], sys.argv[2]
+directory = Path(sys.argv[3])
+file = Path(os.environ["PHONECHECK_CONFIG"])
+raw = file.read_bytes() + b'\\n[modem]\\nconnect = "auto"\\napn = "internet"\\n'
+accepted = Accepted(raw, file, config.read(raw, file))
+loop, ends = SelectLoop(), []
+children = Children(loop)
+checks = ChildChecks(children, lambda: accepted, directory)
+check = checks.start(Request("start"), ends.append)
+note = directory / "brought.json"
+while not (note.exists() and json.loads(note.read_text())[noted]):
+    loop.turn(0.001)
+    assert not ends, ends
+check.cancel() if how == "cancel" else os.kill(check.child.pid, signal.SIGKILL)
+loop.run(lambda: ends)
+checks.start(Request("retry"), ends.append)
+loop.run(lambda: len(ends) == 2, 40)
+print(json.dumps([ends[0].signal, json.loads(ends[1].stdout)["outcome"], note.exists()]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +135,20 @@ def test_what_a_killed_run_brought_up_another_process_takes_down(device: Any, ac
     down = device.run(sys.executable, "-c", TAKE_DOWN, killed.stdout)
     assert down.returncode == 0, down.stderr
     assert state(device) == before == ["disabled", 0]
+
+
+@pytest.mark.parametrize("noted", ["connecting", "bearer"])
+@pytest.mark.parametrize(("how", "number"), [("kill", 9), ("cancel", 15)])
+def test_what_a_check_of_the_service_brought_up_is_taken_down_before_the_next(
+    device: Any, tmp_path: Any, how: str, number: int, noted: str
+) -> None:
+    before = state(device)
+    tests = Path(__file__).parents[1]
+    done = device.run(sys.executable, "-c", ENDED_BY_THE_SERVICE, how, noted, tmp_path, env={"PYTHONPATH": str(tests)})
+    assert done.stdout, done.stderr
+    assert json.loads(done.stdout) == [number, "match", False]
+    assert state(device) == before == ["disabled", 0]
+    assert device.run("ip", "rule").stdout.count("\n") == 3
 
 
 def when_there(file: Any, act: Any) -> threading.Thread:
