@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 AGENT = "phonecheck-agent.service"
-DATABASE = "/var/lib/phonecheck/agent.db"
+API = ("org.phonecheck.Agent1", "/org/phonecheck/Agent1", "org.phonecheck.Agent1")
 SETTINGS = "/etc/phonecheck/agent.toml"
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _ENDED = ("running", "degraded")
@@ -174,6 +174,21 @@ class Device:
         said = self.out("phonecheck-sandbox", "ctl", *words)
         return json.loads(said) if said else {}
 
+    def verify(self, *command: str, check: bool = True) -> str:
+        """Ask the service for a check by D-Bus, through a command such as runuser where one is given; its id."""
+        asked = self.run(*command, "busctl", "call", *API, "Verify", "a{sv}", "0", check=check)
+        return asked.stdout.partition('"')[2].partition('"')[0]
+
+    def property(self, name: str) -> str:
+        """A property of the service's API, as busctl prints it."""
+        return self.out("busctl", "get-property", *API, name)
+
+    def come(self, id: str, seconds: float = 40) -> dict[str, Any]:  # noqa: A002  the API's own word
+        """Wait until a check was made, and return it."""
+        return self.until(
+            lambda: next((one for one in self.history() if one["id"] == id), None), seconds, f"check {id}"
+        )
+
     def in_the_box(self) -> None:
         """Wait until the sandbox around it is ready."""
         wait = ("phonecheck-sandbox", "ctl", "wait-ready")
@@ -234,3 +249,6 @@ class Device:
     def messages(self, *words: str, unit: str = AGENT) -> str:
         """The same as text."""
         return "\n".join(str(entry["MESSAGE"]) for entry in self.journal(*words, unit=unit))
+
+
+Boot = Callable[..., Device]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from system.container.booted import Device
+from system.container.booted import Boot, Device
 
 ROOT = os.environ.get("PHONECHECK_CONTAINER")
 
@@ -20,9 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("container")
             if not ROOT:
                 item.add_marker(pytest.mark.skip(reason=reason))
-
-
-Boot = Callable[..., Device]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,81 @@
+"""What is restarted around the service, and the service itself in the middle of a check."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from system.container.booted import Device
+
+
+def verified(device: Device) -> None:
+    result = device.come(device.verify())["result"]
+    assert result["outcome"] == "match", result["error"]
+
+
+def test_the_service_outlives_the_bus_and_so_does_modem_manager(device: Device):
+    device.checked(1)
+    pid = device.show("MainPID")
+    device.run("systemctl", "restart", "dbus")
+    device.until(
+        lambda: device.run("busctl", "status", "org.phonecheck.Agent1", check=False).returncode == 0, 40, "the API"
+    )
+    verified(device)
+    assert device.show("MainPID") == pid
+    assert "/Modem/" in device.out("mmcli", "-L")
+    device.until(lambda: device.property("Outbox") == "u 0", 20, "an empty outbox")
+    assert len(device.reports()) == len(device.history())
+
+
+@pytest.mark.parametrize("how", ["manager-stop", "manager-kill"])
+def test_modem_manager_may_go_and_come_again(device: Device, how: str):
+    device.ctl(how)
+    time.sleep(0.5)
+    device.ctl("manager-start")
+    verified(device)
+
+
+def test_a_modem_that_is_plugged_in_later_is_verified_by_itself(device: Device):
+    device.ctl("unplug")
+    failed = device.come(device.verify())
+    assert failed["result"]["error"]["code"] == "modem-not-found"
+    known = {check["id"] for check in device.history()}
+    device.ctl("plug")
+    new = device.until(lambda: [check for check in device.history() if check["id"] not in known], 15, "another try")
+    assert (new[-1]["trigger"], new[-1]["result"]["outcome"]) == ("retry", "match")
+
+
+def test_another_sim_is_verified_by_itself(device: Device):
+    device.until(lambda: device.property("State") == 's "idle"', 20, "a service at rest")
+    known = {check["id"] for check in device.history()}
+    device.ctl("swap-sim")
+    (new, *_) = device.until(
+        lambda: [c for c in device.history() if c["id"] not in known and c["result"]["outcome"] == "match"],
+        30,
+        "a check",
+    )
+    assert (new["trigger"], new["result"]["link"]["source"]) == ("sim-change", "10.64.0.6")
+    device.ctl("swap-sim")
+    device.until(lambda: device.history()[0]["result"]["link"]["source"] == "10.64.0.2", 30, "the former SIM's check")
+
+
+def test_a_stop_in_the_middle_of_a_check_takes_down_what_it_set_up(device: Device):
+    device.until(lambda: device.property("State") == 's "idle"', 20, "a service at rest")
+    before = device.ctl("snapshot")
+    device.ctl("set", "mno_hang=yes")
+    identity = device.verify()
+    device.until(lambda: "10.64." in device.out("ip", "-4", "address", "show", "wwan0"), 20, "a check under way")
+    begin = time.monotonic()
+    device.run("systemctl", "stop", "phonecheck-agent")
+    took = time.monotonic() - begin
+    assert took < 45  # TimeoutStopSec=
+    assert (device.show("Result"), device.show("ActiveState")) == ("success", "inactive")
+    assert device.run("pgrep", "-u", "phonecheck", check=False).stdout == ""
+    assert device.ctl("snapshot") == before
+    assert "connected" not in device.out("mmcli", "-m", "any", "--output-keyvalue")
+    device.ctl("reset")
+    device.run("systemctl", "start", "phonecheck-agent")
+    stopped = device.come(identity)["result"]
+    assert stopped["outcome"] == "inconclusive"
+    assert len([check for check in device.history() if check["id"] == identity]) == 1
