@@ -10,13 +10,14 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from phonecheck import config, document
 from phonecheck.errors import AgentError
 from phonecheck.model import Outcome
 from phonecheck.service.agent import Agent
 from phonecheck.service.model import Delivery, Finished, Record, Report, Request, SeenSim
-from phonecheck.service.store import Store
+from phonecheck.service.store import Limits, Store
 
 TODAY = 1_800_000_000.0
 """January 2027."""
@@ -121,6 +122,51 @@ def printed(
     return Finished(status=int(status), stdout=json.dumps(document.of_outcome(outcome)).encode())
 
 
+class Violated(BaseException):
+    """Something happened that never may; no Exception, for the agent survives those."""
+
+
+class Killed(BaseException):
+    """kill -9, in the middle of something."""
+
+
+class MortalStore:
+    """A store whose process may die with any call: before it, or after it and before anybody knows.
+
+    Args:
+        store: the real one.
+        chance: decides between before and after.
+    """
+
+    def __init__(self, store: Store, chance: random.Random) -> None:
+        self._store, self._chance = store, chance
+        self.fuse: int | None = None
+        self.accepted: list[str] = []
+
+    def close(self) -> None:
+        self._store.close()
+
+    def __getattr__(self, name: str) -> Any:
+        part = getattr(self._store, name)
+        if not callable(part):
+            return part
+
+        def call(*args: Any, **named: Any) -> Any:
+            if self.fuse is not None:
+                self.fuse -= 1
+                if self.fuse < 0 or (self.fuse == 0 and self._chance.random() < 0.5):
+                    self.fuse = 0
+                    raise Killed
+            answer = part(*args, **named)
+            if self.fuse == 0:
+                raise Killed
+            if name == "accept":
+                self.accepted.append(args[0].id)
+            return answer
+
+        return call
+
+
 class SimulatedChecks:
     """Checks that take some time and end as ``script`` says; never two at once."""
 
@@ -130,13 +176,22 @@ class SimulatedChecks:
         self.made: list[tuple[float, Request]] = []
         self.running = 0
         self.cancelled = 0
+        self.begun: Callable[[Request], None] = lambda request: None
+        self.ended: Callable[[Request, Finished], None] = lambda request, finished: None
 
     def start(self, request: Request, done: Callable[[Finished], None]) -> SimulatedRun:
-        assert not self.running, "two checks at once"
+        if self.running:
+            raise Violated("two checks at once")
         self.running += 1
         self.made.append((self._loop.now(), request))
+        self.begun(request)
         seconds, finished = self._script(request)
-        return SimulatedRun(self, self._loop, seconds, finished, done)
+
+        def end(finished: Finished) -> None:
+            self.ended(request, finished)
+            done(finished)
+
+        return SimulatedRun(self, self._loop, seconds, finished, end)
 
     def end_process(self) -> None:
         self.running = 0
@@ -184,8 +239,8 @@ class SimulatedCourier:
         self.busy = False
 
     def start(self, reports: Sequence[Report], done: Callable[[Sequence[Delivery]], None]) -> SimulatedRound:
-        assert reports
-        assert not self.busy, "two deliveries at once"
+        if self.busy or not reports:
+            raise Violated("two deliveries at once, or one of nothing")
         self.busy = True
         self.starts.append(self._loop.now())
         return SimulatedRound(self, self._loop, list(reports), done)
@@ -294,6 +349,8 @@ class Device:
         script: how each check ends, and after how many seconds.
         seed: of all chance.
         settings: of the service.
+        log: the agent's.
+        mortal: the store is a :class:`MortalStore`.
         directory: where the state is kept; None for memory alone, and a process that is never killed.
     """
 
@@ -306,7 +363,10 @@ class Device:
         directory: Path | None = None,
         wall: float = TODAY,
         start: bool = True,
+        mortal: bool = False,
+        log: logging.Logger | None = None,
     ) -> None:
+        self._mortal = mortal
         self.loop = SimulatedLoop(wall)
         self.random = random.Random(seed)
         self.settings = settings or config.Service()
@@ -317,20 +377,23 @@ class Device:
         self.witness = Witness()
         self._directory = directory
         self._boots = 1
-        self.log = logging.getLogger("phonecheck.simulated")
+        self.log = log or logging.getLogger("phonecheck.simulated")
         self.store: Store = self._memory()
         self.store.remember(self.sims.inside or ())
         if start:
             self.start()
 
     def _memory(self) -> Store:
-        return Store(
+        store = Store(
             self._directory,
             wall=self.loop.wall,
             boot=self.loop.now,
             boot_id=f"boot-{self._boots}",
             say=self.log.log,
+            limits=Limits(history=100_000, outbox_size=100_000, outbox_age=1e12),
         )
+        # It takes the store's place without being one.
+        return MortalStore(store, self.random) if self._mortal else store  # type: ignore[return-value]
 
     def start(self) -> None:
         self.agent = Agent(
@@ -350,7 +413,7 @@ class Device:
 
     def configure(self, settings: config.Service | None = None) -> None:
         self.settings = settings or self.settings
-        self.agent.configure(self.settings, configured=self.configured, reports=self.configured and self.reports)
+        self.agent.configure(self.settings, configured=self.configured, reports=self.reports)
 
     def set_clock(self, wall: float) -> None:
         by = self.loop.set_clock(wall)

@@ -116,21 +116,10 @@ class Plan:
         draw = self._random()
         if failure and failure.retry_after:
             self._hold.set(max(triggers.spread(failure.retry_after, draw), self._hold.left or 0.0))
-        if not triggers.is_plain(request) or (failure and not automatic):
-            return
-        for once in (self._start, self._hurry):
-            once.clear()
-        self._failed = failure
-        if failure is None or not triggers.is_hurried(failure.code):
-            self._hurries = 0
-        if failure and failure.again:
-            wait = triggers.back_off(self._retry.tries, draw, asked=failure.retry_after)
-            self._retry.set(max(wait, self._hold.left or 0.0), tries=self._retry.tries + 1, code=failure.code)
-            self._schedule.clear()
-        else:
-            self._retry.clear()
-            self._schedule.clear()
-            self._ensure()
+        if triggers.is_plain(request) and (automatic or failure is None):
+            self._follow(failure, draw)
+        if not self._going:
+            self.pause()
 
     def modems_changed(self) -> None:
         """Bring another try forward where the last one failed for the modem."""
@@ -145,6 +134,22 @@ class Plan:
         """The wall clock was set."""
         for alarm in (self._schedule, self._retry, self._hold):
             alarm.clock_set()
+
+    def _follow(self, failure: triggers.Failure | None, draw: float) -> None:
+        """Say what is due after a check that was the device's own, or as good."""
+        for once in (self._start, self._hurry):
+            once.clear()
+        self._failed = failure
+        if failure is None or not triggers.is_hurried(failure.code):
+            self._hurries = 0
+        self._schedule.clear()
+        if failure and failure.again:
+            tries = self._retry.tries
+            wait = triggers.back_off(tries, draw, asked=failure.retry_after)
+            self._retry.set(max(wait, self._hold.left or 0.0), tries=tries + 1, code=failure.code)
+        else:
+            self._retry.clear()
+            self._ensure()
 
     def _ensure(self) -> None:
         """Have the next scheduled check due, unless tries after a failure stand in for it."""

@@ -100,8 +100,8 @@ def back_off(tries: int, draw: float, *, first: float = FIRST, asked: float | No
 
 
 def spread(seconds: float, draw: float) -> float:
-    """A time that many devices may have been given, and up to a tenth of it, so that they do not come back at once."""
-    return seconds * (1 + _SPREAD * draw)
+    """A time that many devices may have been given, and some more, a tenth at most or 15 s: they must not come as one."""
+    return seconds + draw * max(_SPREAD * seconds, FIRST)
 
 
 def interval(every: float, jitter: float | None, draw: float) -> float:
