@@ -151,6 +151,11 @@ def test_what_a_check_of_the_service_brought_up_is_taken_down_before_the_next(
     assert device.run("ip", "rule").stdout.count("\n") == 3
 
 
+def test_the_modem_is_chosen_without_the_process_list(device: Any) -> None:
+    done = device.run("phonecheck", "verify", "--json", env={"PHONECHECK_MODEM": "imei:000000000000000"})
+    assert json.loads(done.stdout)["error"]["message"] == "None of the modems is the one that was chosen."
+
+
 def when_there(file: Any, act: Any) -> threading.Thread:
     """Act as soon as a file is there; to be joined."""
     over = threading.Event()

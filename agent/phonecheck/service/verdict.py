@@ -101,6 +101,7 @@ def _fitting(found: Document) -> Document | None:
 
 
 def _size(found: Document) -> int:
+    # A lone surrogate, which JSON can hold and nothing else, raises here.
     return len(json.dumps(found, ensure_ascii=False).encode())
 
 
@@ -108,7 +109,6 @@ def _sound(value: Any, depth: int) -> bool:
     """Whether SQLite, D-Bus, an environment and another JSON parser all can carry it."""
     match value:
         case str():
-            value.encode()  # a lone surrogate raises
             return "\0" not in value
         case float():
             return math.isfinite(value)

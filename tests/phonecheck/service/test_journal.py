@@ -82,9 +82,10 @@ def test_a_long_one_is_cut(journal, log):
     assert len(fields_of(journal.recv(99_999))["MESSAGE"]) == 16 * 1024
 
 
-def test_a_journal_that_hangs_hangs_nobody(journal, log):
+def test_a_journal_that_hangs_hangs_nobody(journal, log, capsys):
     for _ in range(2000):
         log.info("line")
+    assert capsys.readouterr().err == "", "it would hang there, too"
 
 
 def test_without_a_journal_the_line_goes_to_stderr_with_its_priority(log, capsys):

@@ -166,12 +166,18 @@ def test_what_is_not_of_the_shape(wrong):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": NaN}', '{"a": 1e999}', "[" * 100_000, '{"a": ' * 5000, "9" * 5000, "\ufeff{}", "null"]
+    "text",
+    ["NaN", "-Infinity", "1e999", "[" * 100_000, '{"a": ' * 5000, "9" * 5000, "9" * 50, '"\\ud800"', '"\\u0000"'],
 )
 def test_what_other_parsers_would_not_take(text):
-    assert code_of(Finished(status=0, stdout=text.encode())) == "check-garbled"
-    whole = json.dumps(MATCH)[:-1] + f', "more": {text}}}'
-    assert document_of(Finished(status=0, stdout=whole.encode()))["outcome"] in ("inconclusive", "match")
+    for nested in (text, f"[{text}]", f'{{"a": {text}}}'):
+        whole = json.dumps(MATCH)[:-1] + f', "more": {nested}}}'
+        assert code_of(Finished(status=0, stdout=whole.encode())) == "check-garbled"
+
+
+@pytest.mark.parametrize("text", ["\ufeff{}", "null", "1", "{}", "[]", '"x"', "{", "\xff"])
+def test_what_is_no_document_at_all(text):
+    assert code_of(Finished(status=0, stdout=text.encode("latin-1", "ignore") + b"\n")) == "check-garbled"
 
 
 def test_a_large_one_loses_its_hops():
