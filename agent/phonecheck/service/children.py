@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import fcntl
 import io
 import os
@@ -146,12 +145,11 @@ class Children:
         except ChildProcessError:
             return  # no child at all, as nearly always: there is no need to look through /proc
         known = {child.pid for child in self._running} | self._orphans.keys()
-        for pid, session in _children():
-            if pid in known:
-                continue
-            with contextlib.suppress(OSError):  # no descriptor left: the next end looks again
-                pidfd = os.pidfd_open(pid)
-                self._orphans[pid] = _Orphan(session, pidfd, self.loop.readable(pidfd, partial(self._reap, pid)))
+        with contextlib.suppress(OSError):  # no descriptor left: the next end looks again
+            for pid, session in _children():
+                if pid not in known:
+                    pidfd = os.pidfd_open(pid)
+                    self._orphans[pid] = _Orphan(session, pidfd, self.loop.readable(pidfd, partial(self._reap, pid)))
 
     def _reap(self, pid: int) -> None:
         orphan = self._orphans.pop(pid)
@@ -337,10 +335,8 @@ def _children() -> Iterator[tuple[int, int]]:
             continue
         try:
             stat = (entry / "stat").read_bytes()
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ESRCH):
-                continue  # gone meanwhile
-            raise
+        except OSError:
+            continue  # gone meanwhile
         # proc_pid_stat(5): pid (name) state ppid pgrp session …; the name may hold anything.
         _, parent, _, session = stat.rpartition(b")")[2].split()[:4]
         if int(parent) == ours:
