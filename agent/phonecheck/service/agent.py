@@ -102,8 +102,6 @@ class Agent:
             lead = self._lead()
             self._plan.resume(lead)
             self._plan.begin(lead, start=True)
-        elif former and not configured:
-            self._plan.pause()
         self._deliveries.go()
         self._next()
         self._changed()
@@ -115,8 +113,7 @@ class Agent:
         queued, interrupted = self._store.pending()
         for request in queued:
             self._turns.add(request)
-        if self._configured:
-            self._plan.resume(lead)
+        self._plan.resume(lead)
         again = False
         for request in interrupted:
             self._account(request, verdict.document_of(Finished(cancelled=True), number=request.number))
@@ -180,7 +177,6 @@ class Agent:
             self._call_off()
             return
         self._done = done
-        self._plan.pause()
         self._swaps.stop()
         if self._running:
             self._patience.set(FINISH_SECONDS)
@@ -277,8 +273,7 @@ class Agent:
     def _account(self, request: Request, document: Document) -> None:
         automatic = self._turns.end(request)
         # Before the outcome is noted, so that no crash comes between it and what follows from it.
-        if self._configured:
-            self._plan.ended(request, document, automatic=automatic)
+        self._plan.ended(request, document, automatic=automatic)
         record = self._store.complete(request.id, document, report=self._reports)
         if triggers.failure_of(document) is None:
             self._deliveries.reached()
@@ -295,6 +290,7 @@ class Agent:
     def _rest(self) -> None:
         """Come to the end that was asked for, once nothing is under way."""
         if self._done and self._running is None and not self._deliveries.under_way:
+            self._plan.pause()
             self._hooks.settle(self._done)
 
     def _lead(self) -> float:

@@ -118,8 +118,6 @@ class Plan:
             self._hold.set(max(triggers.spread(failure.retry_after, draw), self._hold.left or 0.0))
         if triggers.is_plain(request) and (automatic or failure is None):
             self._follow(failure, draw)
-        if not self._going:
-            self.pause()
 
     def modems_changed(self) -> None:
         """Bring another try forward where the last one failed for the modem."""

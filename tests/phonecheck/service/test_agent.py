@@ -496,6 +496,20 @@ def test_a_stop_calls_off_a_check_that_takes_longer(tmp_path: Path) -> None:
     assert len(device.courier.kept) == 1
 
 
+def test_a_short_retry_after_in_the_last_check_does_not_end_a_long_one(tmp_path: Path) -> None:
+    device = Device(one_after_the_other(asked_to_wait(5000), asked_to_wait(10), printed()), directory=tmp_path)
+    device.loop.run(10.0)
+    device.agent.ask(None, NUMBER, None)
+    device.agent.stop(lambda: None)
+    device.loop.run(10.0)
+    assert device.loop.next_due is None, "a stop leaves no timer behind"
+    device.kill()
+    device.loop.run(4900.0)
+    assert device.checks.triggers == ["start", "request"]
+    device.loop.run(700.0)
+    assert device.checks.triggers[2:] in (["start"], ["retry"])
+
+
 def test_a_second_stop_calls_it_off_at_once() -> None:
     device = Device(lambda request: (100.0, printed()))
     device.loop.run(1.0)

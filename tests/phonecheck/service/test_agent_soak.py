@@ -141,7 +141,7 @@ class Life:
             # Written down by a clock that was wrong and looked right: nobody can know afterwards.
             self.waits.clear()
         wall = TODAY + right - 100.0
-        self.device.switch_off(off, self.chance.choice([0.0, wall]), start=False)
+        self.device.switch_off(off, self.chance.choice([10.0, wall]), start=False)
         self.born = right - loop.now()
 
     def befall(self) -> None:
@@ -152,7 +152,7 @@ class Life:
             self.swap,
             self.stir,
             lambda: self.living(self.device.loop.suspend, self.chance.choice([5.0, 600.0, 10_000.0])),
-            lambda: self.set_clock(0.0),
+            lambda: self.set_clock(10.0),
             lambda: self.set_clock(TODAY + 1e9),
             lambda: self.set_clock(TODAY + self.right() - 100.0),
             self.reload,
@@ -206,11 +206,7 @@ class Life:
         assert self.device.loop.next_due is None
         self.device.witness.settled = None
         self.accepted.update(self.mortal.accepted)
-        if self.device._directory is None:
-            self.device.loop.end_process()
-        else:
-            self.device.kill(start=False)
-        self.device.start()
+        self.device.kill()
 
     def look(self) -> None:
         """What must hold at any time."""
@@ -262,8 +258,8 @@ def test_a_day_of_kills_power_cuts_and_everything_else(seed: int, tmp_path: Path
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_day_in_which_nobody_is_killed_has_every_report_posted_once(seed: int) -> None:
-    life = live(seed, None, hours=24, pause=90.0, deadly=False)
+def test_a_day_in_which_nobody_is_killed_has_every_report_posted_once(seed: int, tmp_path: Path) -> None:
+    life = live(seed, tmp_path, hours=24, pause=90.0, deadly=False)
     again = {id_ for id_, times in life.posts.items() if times > 1}
     assert again <= life.answers_lost
 
