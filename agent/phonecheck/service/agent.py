@@ -14,6 +14,7 @@ from phonecheck.model import PhoneNumber
 from phonecheck.service import announce, triggers, verdict
 from phonecheck.service.alarm import Once
 from phonecheck.service.deliveries import Deliveries
+from phonecheck.service.herald import Herald
 from phonecheck.service.model import AUTOMATIC, Document, Finished, Request, SeenSim, Trigger
 from phonecheck.service.plan import Plan
 from phonecheck.service.ports import Cancel, Checks, Courier, Hooks, Listener, Loop, Memory, Sims, Status
@@ -68,8 +69,8 @@ class Agent:
         log: logging.Logger,
     ) -> None:
         self._loop, self._store = loop, store
-        self._checks, self._hooks, self._listener, self._status = checks, hooks, listener, status
-        self._random, self._log = random, log
+        self._checks, self._random, self._log = checks, random, log
+        self._herald = Herald(hooks, listener, status, log)
         self._plan = Plan(loop, store, random, self._want, self._next)
         self._deliveries = Deliveries(loop, store, courier, random, log, self._changed)
         self._swaps = Swaps(loop, store, sims, self._swapped)
@@ -78,7 +79,6 @@ class Agent:
         self._configured = self._reports = False
         self._running: _Run | None = None
         self._turns = Turns()
-        self._last = ""
         self._started = False
         self._done: Callable[[], None] | None = None
 
@@ -180,7 +180,7 @@ class Agent:
         self._swaps.stop()
         if self._running:
             self._patience.set(FINISH_SECONDS)
-            self._status.say("Stopping when the running check has ended")
+        self._changed()
         self._deliveries.stop(self._rest)
 
     # How it is
@@ -230,9 +230,7 @@ class Agent:
         else:
             self._store.remember(sims)
         for sim in sims:
-            self._log.info("Another SIM is in a modem: %s", sim.shown)
-            self._listener.sim_changed(sim.shown)
-            self._hooks.run("sim-changed", {"PHONECHECK_EVENT": "sim-changed", "PHONECHECK_SIM": sim.shown})
+            self._herald.swapped(sim)
 
     def _turn(self) -> Request | None:
         """The request whose turn it would be, if no check ran."""
@@ -253,7 +251,7 @@ class Agent:
             self._log.exception("A bug in phonecheck: a check could not be started; please report it with these lines.")
             failed = Finished(failed=type(error).__name__)
             self._loop.soon(partial(self._ended, run, failed))
-        self._listener.check_started(request.id)
+        self._herald.began(request.id)
         self._changed()
 
     def _ended(self, run: _Run, finished: Finished) -> None:
@@ -277,11 +275,7 @@ class Agent:
         record = self._store.complete(request.id, document, report=self._reports)
         if triggers.failure_of(document) is None:
             self._deliveries.reached()
-        level = logging.INFO if document["outcome"] == "match" else logging.WARNING
-        self._last = announce.sentence(record)
-        self._log.log(level, "%s", self._last, extra={"fields": announce.fields(record)})
-        self._listener.check_completed(record)
-        self._hooks.run("check-completed", announce.facts(record))
+        self._herald.ended(record)
 
     def _call_off(self) -> None:
         if self._running and self._running.cancel:
@@ -291,21 +285,17 @@ class Agent:
         """Come to the end that was asked for, once nothing is under way."""
         if self._done and self._running is None and not self._deliveries.under_way:
             self._plan.pause()
-            self._hooks.settle(self._done)
+            self._herald.settle(self._done)
 
     def _lead(self) -> float:
         return self._random() * self._settings.start_jitter
 
     def _changed(self) -> None:
-        self._listener.changed()
-        if not self._done:
-            self._status.say(self._words())
-
-    def _words(self) -> str:
+        doing = ""
         if self._running:
-            return f"Checking {announce.reason(self._running.request.trigger)}"
-        if not self._configured:
-            return ServiceError.cures["not-configured"]
-        due = announce.instant(self.next_run) if self.next_run >= triggers.BELIEVED else ""
-        following = f"next check {due}" if due else "no check due"
-        return f"{self._last or 'Idle'}; {following}"
+            doing = f"Checking {announce.reason(self._running.request.trigger)}"
+        elif not self._configured:
+            doing = ServiceError.cures["not-configured"]
+        if self._done:
+            doing = f"Stopping; {doing}" if doing else "Stopping"
+        self._herald.changed(doing, self.next_run)

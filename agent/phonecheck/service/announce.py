@@ -64,12 +64,14 @@ def facts(record: Record) -> dict[str, str]:
         "PHONECHECK_INTERFACE": (document["link"] or {}).get("interface") or "",
         "PHONECHECK_OPERATOR": (document["modem"] or {}).get("operator") or "",
         "PHONECHECK_MS": _ms(document),
-        "PHONECHECK_AT": instant(record.at) if record.at >= BELIEVED else "",
+        "PHONECHECK_AT": instant(record.at),
     }
 
 
 def instant(at: float) -> str:
-    """A point in time as ISO 8601 in UTC, to the second; empty for one that no calendar has."""
+    """A point in time as ISO 8601 in UTC, to the second; empty for one that only a wrong clock can tell."""
+    if at < BELIEVED:
+        return ""
     try:
         return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (OverflowError, OSError, ValueError):
