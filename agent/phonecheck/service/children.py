@@ -7,17 +7,16 @@ pidfd tells, for a pipe stays open as long as any grandchild holds it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import io
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from phonecheck.service.model import Finished
+from phonecheck.service.orphans import Orphans
 from phonecheck.service.ports import Cancel, Loop
 
 KILL_SECONDS = 15.0
@@ -29,7 +28,6 @@ _TAIL = 4096
 _CHUNK = 1 << 16
 _DRAIN = 16
 """Readings of a chunk after the end: what a pipe holds at most, where a grandchild goes on to fill it."""
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -52,10 +50,10 @@ def sealed(content: bytes, name: str) -> int:
 
 
 class Children:
-    """The children of this process, which becomes the parent of their orphans too (PR_SET_CHILD_SUBREAPER, prctl(2)).
+    """The children of this process, and their orphans.
 
     A check that a signal ended leaves a process that takes down what it had set up; whoever is to wait for it has to be
-    its parent. Every child of this process that was not started here counts as such an orphan.
+    its parent.
 
     Args:
         loop: where everything is called from.
@@ -64,9 +62,8 @@ class Children:
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
         self._running: set[Child] = set()
-        self._orphans: dict[int, _Orphan] = {}
+        self._orphans = Orphans(loop, self._look)
         self._awaited: list[_Awaited] = []
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def start(
         self,
@@ -109,11 +106,11 @@ class Children:
 
     def settle(self, done: Callable[[], None]) -> None:
         """Call ``done``, from the loop, when there is no child and no orphan any more, or after ``SETTLE_SECONDS``."""
-        self._await(lambda: not self._running and not self._orphans, done)
+        self._await(lambda: not self._running and not self._orphans.pids, done)
 
     def left(self, session: int, done: Callable[[], None]) -> None:
         """The same for the orphans of one child that has ended, as far as they are still of its session."""
-        self._await(lambda: all(orphan.session != session for orphan in self._orphans.values()), done)
+        self._await(lambda: not self._orphans.any_of(session), done)
 
     def ended(self, child: Child) -> None:
         """A child has been reaped."""
@@ -133,31 +130,11 @@ class Children:
             awaited.done()
 
     def _look(self) -> None:
-        """Take in new orphans, which come about whenever one of us ends; then see who has nothing to wait for any more."""
-        self._adopt()
+        """Take in new orphans; then see who has nothing to wait for any more."""
+        self._orphans.adopt({child.pid for child in self._running})
         for awaited in tuple(self._awaited):
             if awaited.over():
                 self._over(awaited)
-
-    def _adopt(self) -> None:
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return  # no child at all, as nearly always: there is no need to look through /proc
-        known = {child.pid for child in self._running} | self._orphans.keys()
-        with contextlib.suppress(OSError):  # no descriptor left: the next end looks again
-            for pid, session in _children():
-                if pid not in known:
-                    pidfd = os.pidfd_open(pid)
-                    self._orphans[pid] = _Orphan(session, pidfd, self.loop.readable(pidfd, partial(self._reap, pid)))
-
-    def _reap(self, pid: int) -> None:
-        orphan = self._orphans.pop(pid)
-        orphan.watch.cancel()
-        os.close(orphan.pidfd)
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
-        self._look()
 
 
 class Child:
@@ -312,32 +289,8 @@ class Child:
         )
 
 
-class _Orphan:
-    def __init__(self, session: int, pidfd: int, watch: Cancel) -> None:
-        self.session, self.pidfd, self.watch = session, pidfd, watch
-
-
 class _Awaited:
     timer: Cancel
 
     def __init__(self, over: Callable[[], bool], done: Callable[[], None]) -> None:
         self.over, self.done = over, done
-
-
-def _children() -> Iterator[tuple[int, int]]:
-    """Process id and session of each child of this process.
-
-    /proc/self/task/*/children would tell more cheaply, where the kernel was built with CONFIG_PROC_CHILDREN.
-    """
-    ours = os.getpid()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            stat = (entry / "stat").read_bytes()
-        except OSError:
-            continue  # gone meanwhile
-        # proc_pid_stat(5): pid (name) state ppid pgrp session …; the name may hold anything.
-        _, parent, _, session = stat.rpartition(b")")[2].split()[:4]
-        if int(parent) == ours:
-            yield int(entry.name), int(session)

@@ -34,9 +34,9 @@ def loop() -> Iterator[SelectLoop]:
 def children(loop: SelectLoop) -> Iterator[Children]:
     made = Children(loop)
     yield made
-    for pid in (*made._orphans, *(child.pid for child in made._running)):  # of a test that failed
+    for pid in (*made._orphans.pids, *(child.pid for child in made._running)):  # of a test that failed
         os.kill(pid, signal.SIGKILL)
-    loop.run(lambda: not made._orphans and not made._running)
+    loop.run(lambda: not made._orphans.pids and not made._running)
     ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: the orphans of other tests are none of ours
 
 
@@ -218,7 +218,7 @@ def test_a_grandchild_that_holds_the_pipe_holds_nobody_up(run, loop, children, r
     loop.run(lambda: run.ends)
     assert (run.ends[0].status, len(run.ends[0].stdout)) == (0, len(str(run.pids[0])) + 50_002)
     loop.turn(0)
-    (orphan,) = children._orphans
+    (orphan,) = children._orphans.pids
     assert Path(f"/proc/{orphan}/stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid())
     os.kill(orphan, signal.SIGKILL)
     run.settle()
@@ -259,7 +259,7 @@ def test_nobody_is_waited_for_without_end(run, loop, children, ready, says_ready
     assert not told
     loop.pass_time(SETTLE_SECONDS + 1)
     loop.run(lambda: told == ["left", "settled"])
-    (orphan,) = children._orphans
+    (orphan,) = children._orphans.pids
     os.kill(orphan, signal.SIGKILL)
     run.settle()
 
@@ -270,7 +270,7 @@ def test_who_made_himself_independent_is_not_waited_for_with_the_child(run, loop
     gone: list[bool] = []
     child.left(lambda: gone.append(True))
     loop.run(lambda: gone)
-    (orphan,) = children._orphans
+    (orphan,) = children._orphans.pids
     os.kill(orphan, signal.SIGKILL)
     run.settle()
 
