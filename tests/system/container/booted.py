@@ -189,6 +189,17 @@ class Device:
             lambda: next((one for one in self.history() if one["id"] == id), None), seconds, f"check {id}"
         )
 
+    def at_rest(self) -> list[dict[str, Any]]:
+        """Wait until the SIM is verified, all is reported, and nothing is due soon; the checks, the newest first."""
+
+        def verified() -> list[dict[str, Any]] | None:
+            checks = self.history()
+            done = checks and checks[0]["result"]["outcome"] == "match"
+            rests = done and (self.property("State"), self.property("Outbox")) == ('s "idle"', "u 0")
+            return checks if rests and self.history() == checks else None
+
+        return self.until(verified, 60, "a service at rest")
+
     def in_the_box(self) -> None:
         """Wait until the sandbox around it is ready."""
         wait = ("phonecheck-sandbox", "ctl", "wait-ready")

@@ -18,7 +18,7 @@ def children(device: Device, pid: str) -> list[str]:
 
 
 def test_every_check_is_in_the_history_and_at_the_app_server_once(device: Device):
-    device.checked(1)
+    device.at_rest()
     device.drop_in("restart", UNIT)
     chance = random.Random(4)
     acknowledged = set()
@@ -35,9 +35,8 @@ def test_every_check_is_in_the_history_and_at_the_app_server_once(device: Device
 
     device.until(lambda: device.show("ActiveState") == "active", 20, "a service that is up")
     device.until(lambda: acknowledged <= {check["id"] for check in device.history()}, 60, "every check acknowledged")
-    device.until(lambda: device.property("State") in ('s "idle"', 's "waiting"'), 60, "a service at rest")
-    device.until(lambda: device.property("Outbox") == "u 0", 60, "an empty outbox")
-    checks = device.history()
+    device.verify()
+    checks = device.at_rest()
     assert max(Counter(check["id"] for check in checks).values()) == 1
     told = {report["report"]: report["outcome"] for report in device.reports()}
     assert len(told) == len(device.reports())

@@ -9,7 +9,7 @@ CONTROL, MESSAGING = (f"org.freedesktop.ModemManager1.{action}" for action in ("
 
 
 def test_without_its_polkit_rule_the_service_is_not_authorized_and_says_so(device: Device):
-    device.checked(1)
+    device.at_rest()
     rules = device.path(RULES).read_text()
     device.path(RULES).unlink()
     device.run("systemctl", "restart", "polkit")
@@ -40,13 +40,14 @@ def test_the_group_may_ask_for_a_check_and_everybody_may_read_the_state(device: 
     for name, group in (("friend", "phonecheck"), ("stranger", "nogroup")):
         device.run("useradd", "--no-create-home", "--groups", group, name)
     assert device.come(device.verify("runuser", "-u", "friend", "--"))["result"]["outcome"] == "match"
-    before = device.history()
+    before = device.at_rest()
     asked = ("runuser", "-u", "stranger", "--", "busctl")
     api = ("org.phonecheck.Agent1", "/org/phonecheck/Agent1", "org.phonecheck.Agent1")
     refused = device.run(*asked, "call", *api, "Verify", "a{sv}", "0", check=False)
     assert refused.returncode
     assert device.run(*asked, "call", *api, "History", "u", "0", check=False).returncode
     assert device.out(*asked, "get-property", *api, "State") == 's "idle"'
+    assert device.run("runuser", "-u", "stranger", "--", "phonecheck", "status").stdout
     assert device.history() == before
 
 

@@ -13,7 +13,7 @@ def reload(device: Device) -> None:
 
 
 def test_settings_are_taken_over_by_a_reload_and_nonsense_is_not(device: Device):
-    device.checked(1)
+    device.at_rest()
     pid = device.show("MainPID")
     good = device.path(SETTINGS).read_text()
     assert device.property("NextRun") == "x 0"
@@ -65,9 +65,9 @@ def test_a_service_without_a_server_asks_to_be_configured_and_is_by_a_reload(dev
 def test_a_missing_credential_is_said_and_put_right_by_a_restart(boot: Boot):
     with boot({TOKEN: None}) as device:
         device.in_the_box()
-        (check, *_) = device.checked(1)
+        error = device.come(device.verify())["result"]["error"]
         assert device.show("ActiveState") == "active"
-        assert check["result"]["error"]["code"] in ("server-rejected", "missing-credential")
+        assert error["code"] in ("server-rejected", "missing-credential")
         device.path(TOKEN).write_text("sbxsecret-device-token")
         device.path(TOKEN).chmod(0o600)
         device.run("systemctl", "restart", "phonecheck-agent")
