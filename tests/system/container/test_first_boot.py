@@ -7,9 +7,11 @@ from system.container.booted import Device
 
 def test_boot_verified_reported_without_a_hand(device: Device):
     checks = device.at_rest()
-    # The modem is ready seconds after the service: a check or two may have come too early, and is told as well.
-    assert {check["trigger"] for check in checks} <= {"start", "retry", "sim-change"}
-    assert {check["result"]["outcome"] for check in checks[1:]} <= {"inconclusive"}
+    # The modem may be ready seconds after the service: a check that came too early is told as well. One match is enough.
+    assert [check["trigger"] for check in checks if check["result"]["outcome"] != "inconclusive"] in (
+        ["start"],
+        ["retry"],
+    )
     result = checks[0]["result"]
     assert (result["link"]["interface"], result["phone_number"]) == ("wwan0", "…0123")
     assert all(hop["bound_to"] == "wwan0" for hop in result["hops"])
@@ -20,9 +22,10 @@ def test_boot_verified_reported_without_a_hand(device: Device):
 def test_one_line_of_the_journal_tells_each_outcome_with_fields_to_search_by(device: Device):
     checks = device.at_rest()
     lines = device.journal("PHONECHECK_OUTCOME=match")
-    assert [line["PHONECHECK_ID"] for line in lines] == [checks[0]["id"]]
-    assert lines[0]["PHONECHECK_CHECK_ID"] == checks[0]["result"]["check_id"]
-    assert (lines[0]["PRIORITY"], lines[0]["SYSLOG_IDENTIFIER"]) == ("6", "phonecheck")
+    matches = [check for check in reversed(checks) if check["result"]["outcome"] == "match"]
+    assert [line["PHONECHECK_ID"] for line in lines] == [check["id"] for check in matches]
+    assert [line["PHONECHECK_CHECK_ID"] for line in lines] == [check["result"]["check_id"] for check in matches]
+    assert {(line["PRIORITY"], line["SYSLOG_IDENTIFIER"]) for line in lines} == {("6", "phonecheck")}
 
 
 def test_nothing_of_the_check_left_by_the_lan(device: Device):

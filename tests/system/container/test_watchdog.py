@@ -15,9 +15,9 @@ def test_a_service_that_was_stopped_is_back_within_twice_its_watchdog(device: De
     device.at_rest()
     device.drop_in("watchdog", UNIT)
     device.run("systemctl", "restart", "phonecheck-agent")
-    number = len(device.checked(1))
-    device.at_rest()
-    pid, known = device.show("MainPID"), {check["id"] for check in device.history()}
+    known = {check["id"] for check in device.checked(2)}
+    device.until(lambda: device.property("State") == 's "idle"', 20, "a service at rest")
+    pid = device.show("MainPID")
 
     device.run("kill", "-STOP", pid)
     begin = time.monotonic()
@@ -26,7 +26,7 @@ def test_a_service_that_was_stopped_is_back_within_twice_its_watchdog(device: De
     took = time.monotonic() - begin
     assert took <= 2 * SECONDS
     assert "watchdog" in device.out("journalctl", "--no-pager", "-u", "phonecheck-agent", "-n", "50")
-    assert known < {check["id"] for check in device.checked(number + 1)}
+    assert known < {check["id"] for check in device.checked(len(known) + 1)}
 
 
 def test_a_service_that_works_is_left_alone_by_a_watchdog(device: Device):
