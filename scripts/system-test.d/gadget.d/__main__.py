@@ -1,4 +1,4 @@
-"""A USB LTE modem in software, inside a virtual machine: ``python3 DIRECTORY`` runs it until SIGTERM, plugged in.
+"""A USB LTE modem in software, inside a virtual machine: ``python3 DIRECTORY`` runs it, at first not plugged in.
 
 ``python3 DIRECTORY VERB`` acts on the one that runs:
     plug, unplug      put it in, pull it
@@ -111,7 +111,7 @@ class Modem:
 
     def run(self) -> None:
         """Serve until a signal's exception."""
-        usb.plug()
+        usb.make_network_end()
         ready()
         try:
             while True:
@@ -159,31 +159,37 @@ class Modem:
 
 
 def ready() -> None:
-    """Tell systemd that the modem is there, and its network's end with it."""
+    """Tell systemd that the modem can be plugged in, and that its network's end is there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         if address := os.environ.get("NOTIFY_SOCKET"):
             manager.sendto(b"READY=1", address)
 
 
-def act(verb: str) -> int:
-    """Ask the modem that runs; the exit status."""
+def ask(verb: str) -> None:
+    """Have the modem that runs do it."""
     with socket.socket(socket.AF_UNIX) as control:
         control.connect(str(CONTROL))
         control.sendall(verb.encode())
-        said = control.recv(64).decode()
-    if said != "ok":
-        _log(said)
-    return int(said != "ok")
+        if (said := control.recv(64)) != b"ok":
+            sys.exit(said.decode())
 
 
-def main() -> int:
+def act(verb: str) -> None:
+    """The same; and what is plugged in is replugged until its network card has heard of its carrier."""
+    ask(verb)
+    while verb in ("plug", "swap") and not usb.carrier_told():
+        ask("unplug")
+        ask("plug")
+
+
+def main() -> None:
     """The program."""
     if words := sys.argv[1:]:
-        return act(words[0])
+        act(words[0])
+        return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     Modem().run()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

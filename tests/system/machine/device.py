@@ -87,9 +87,9 @@ class Device:
         return self.check("the check's end", lambda check: check["id"] == asked)
 
     def at_rest(self) -> None:
-        """Wait until a modem is there and the service has nothing to do or to wait for."""
+        """Wait until a modem is there and the service has nothing to do, to wait for or to report."""
         self.until(lambda: "/Modem/" in self.out("mmcli --list-modems"), 60, "a modem")
-        self.until(lambda: self.get("State") == "idle", 180, "an idle service")
+        self.until(lambda: self.get("State") == "idle" and not self.get("Outbox"), 180, "an idle service")
 
     def clock(self) -> float:
         """Seconds since the epoch, as the device has it."""

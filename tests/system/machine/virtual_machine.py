@@ -51,6 +51,7 @@ class VirtualMachine:
         self._console = image / "console"
         self._ids = itertools.count(1)
         self._heard = b""
+        self._line = socket.socket(socket.AF_UNIX)
 
     def __enter__(self) -> Self:
         agent = self._image / "agent"
@@ -64,6 +65,7 @@ class VirtualMachine:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._line.close()
         self._process.kill()
         self._process.wait()
 
@@ -84,7 +86,6 @@ class VirtualMachine:
         while not agent.exists():
             self._check_process()
             time.sleep(_POLL)
-        self._line = socket.socket(socket.AF_UNIX)
         self._line.connect(str(agent))
         self._meet(_BOOT)
 
