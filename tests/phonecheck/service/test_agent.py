@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 from pathlib import Path
@@ -12,7 +13,7 @@ from phonecheck import config
 from phonecheck.errors import BearerError, CheckError, ServerError, ServiceError, SimError
 from phonecheck.model import PhoneNumber
 from phonecheck.service.model import Delivery, Finished, SeenSim
-from simulated_device import TODAY, Device, one_after_the_other, printed
+from simulated_device import TODAY, Device, Killed, one_after_the_other, printed
 
 NOT_REGISTERED = printed(error=BearerError("not-registered", "No network."))
 SIM_MISSING = printed(error=SimError("sim-missing", "No SIM."))
@@ -92,6 +93,13 @@ def test_a_failure_that_may_pass_is_tried_again_later_and_later_and_then_the_sch
     assert device.agent.state == "idle"
     assert device.store.due("retry") is None
     assert device.agent.next_run > device.loop.wall()
+
+
+def test_a_back_off_is_not_shortened_by_the_schedule() -> None:
+    device = Device(lambda request: (2.0, NOT_REGISTERED), settings=config.Service(every=600))
+    device.loop.run(86400.0)
+    assert set(device.checks.triggers) == {"start", "retry"}
+    assert len(device.checks.made) < 10 + 86400 / 1800
 
 
 def test_a_failure_that_will_not_pass_is_not_tried_again() -> None:
@@ -334,6 +342,31 @@ def test_a_sim_that_comes_in_the_middle_of_a_check_gets_one_of_its_own() -> None
     assert device.witness.started[1] == asked, "the one that is about the new SIM"
 
 
+def test_a_sim_that_comes_while_the_former_one_is_read_is_found() -> None:
+    device = Device()
+    device.loop.run(10.0)
+    device.agent.modems_changed()
+    device.sims.swap("s2")
+    device.loop.run(2.0)
+    device.sims.swap("s3")
+    device.agent._swaps.look()
+    device.loop.run(10.0)
+    assert device.witness.swaps == ["iccid:…s2", "iccid:…s3"]
+    assert device.store.sims() == {"m1": "s3"}
+
+
+def test_a_sim_whose_check_is_another_one_is_remembered() -> None:
+    device = Device(one_after_the_other(asked_to_wait(5000), printed()))
+    device.loop.run(10.0)
+    for name in ("s2", "s3"):
+        device.sims.swap(name)
+        device.agent.modems_changed()
+        device.loop.run(10.0)
+        assert device.store.sims() == {"m1": name}
+    device.loop.run(6000.0)
+    assert device.checks.triggers == ["start", "sim-change"]
+
+
 def test_a_sim_that_is_away_for_a_while_is_the_same() -> None:
     device = Device()
     device.loop.run(10.0)
@@ -554,6 +587,46 @@ def test_a_crash_that_checks_cause_is_answered_by_the_back_off(tmp_path: Path) -
         if device.checks.running:
             device.kill()
     assert 3 < len(device.checks.made) < 12
+
+
+@pytest.mark.parametrize("calls", range(1, 9))
+def test_what_follows_from_an_outcome_is_not_lost_between_two_writes(tmp_path: Path, calls: int) -> None:
+    device = Device(lambda request: (5.0, asked_to_wait(5000)), settings=QUIET, directory=tmp_path, mortal=True)
+    device.configure(config.Service(on_start=False))
+    device.loop.run(1.0)
+    device.sims.swap("s2")
+    device.agent.modems_changed()
+    device.loop.run(4.0)
+    assert device.agent.state == "checking"
+    device.store.fuse = calls  # type: ignore[attr-defined]
+    with contextlib.suppress(Killed):
+        device.loop.run(60.0)
+    device.kill()
+    device.loop.run(1.0)
+    assert device.agent.next_run, "another try is due"
+    ((_, came),) = device.outcomes
+    assert came in ("rate-limited", "check-interrupted")
+    if came == "rate-limited":
+        device.loop.run(4900.0)
+        assert len(device.checks.made) == 1
+
+
+def test_reports_that_were_brought_before_a_stop_are_not_brought_again(tmp_path: Path) -> None:
+    device = Device(settings=config.Service(every=600), directory=tmp_path)
+    device.courier.answers = lambda report: Delivery(report.id, "failed", "server-unreachable")
+    device.loop.run(3000.0)
+    device.courier.answers = lambda report: Delivery(report.id, "delivered")
+    while not device.courier.kept:
+        device.loop.run(0.1)
+    device.agent.stop(lambda: None)
+    device.loop.run(5.0)
+    assert device.store.waiting > 2
+    brought = set(device.courier.kept)
+    device.courier.posts.clear()
+    device.kill()
+    device.loop.run(60.0)
+    assert device.store.waiting == 0
+    assert not brought & {id_ for _, id_ in device.courier.posts}
 
 
 def test_a_schedule_survives_reboots_and_a_clock_that_comes_late(tmp_path: Path) -> None:
