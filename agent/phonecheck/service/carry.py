@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phonecheck.service.schema import DamagedError, due_of, migrate, record_of, request_of
+from phonecheck.service.schema import UNREADABLE, DamagedError, due_of, migrate, record_of, request_of
 
 KEPT = 200
 """Checks of the history that memory holds: a document has about 3 KB."""
@@ -54,7 +54,7 @@ def to_memory(disk: sqlite3.Connection, into: sqlite3.Connection) -> Known:
     try:
         (dropped,) = disk.execute("SELECT dropped FROM about WHERE typeof(dropped) = 'integer'").fetchone()
         into.execute("UPDATE about SET dropped = ?", (dropped,))
-    except (sqlite3.Error, TypeError):
+    except (*UNREADABLE, TypeError):
         pass
     ids = into.execute("SELECT id FROM requests UNION SELECT id FROM checks WHERE waiting")
     return Known(frozenset(id_ for (id_,) in ids), dropped)
@@ -98,9 +98,9 @@ def _copy(
             try:
                 sound(row[1:])
                 _insert(into, table, f"rowid, {columns}", [row], "OR IGNORE ")
-            except (DamagedError, sqlite3.Error):
+            except UNREADABLE:
                 continue
-    except sqlite3.Error:
+    except UNREADABLE:
         return False
     return True
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 from phonecheck.service import carry, databasefile, schema
 
 T = TypeVar("T")
-_FAILURES = (sqlite3.Error, OSError, schema.DamagedError)
+_FAILURES = (OSError, *schema.UNREADABLE)
 """What a failing disk or a damaged database makes of a piece of work."""
 _MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
 """What it makes of itself: no reason to give up the database."""
@@ -228,7 +228,7 @@ class Database:
 def _looked_through(connection: sqlite3.Connection) -> bytes:
     """The salt, once the database has been found sound as far as that can be told in time."""
     (size,) = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
-    if size <= _LARGEST_CHECKED and connection.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
+    if size <= _LARGEST_CHECKED and connection.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
         raise schema.DamagedError("its structure")
     found = connection.execute("SELECT salt FROM about").fetchall()
     if len(found) != 1 or not isinstance(found[0][0], bytes) or len(found[0][0]) != schema.SALT_BYTES:

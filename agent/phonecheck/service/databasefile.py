@@ -23,8 +23,13 @@ _LOG = "-wal"
 _KEPT_ASIDE = 3
 _ASIDE = re.compile(re.escape(NAME) + r"\.corrupt-(\d{1,9})")
 _HEADER = 100
+_FORMAT = slice(18, 20)
 _USER_VERSION = slice(60, 64)
 """https://www.sqlite.org/fileformat.html, 1.3."""
+_FORMATS = (b"\1\1", b"\2\2")
+"""To write and to read: with a rollback journal, or with a log. SQLite takes any larger one to write for read-only."""
+_LAST_VERSION = 1000
+"""There will be none beyond it that was not made by damage."""
 _MOST_PERUSED = 16 << 20
 _IN_RAM = Path("/dev/shm")  # noqa: S108  no file of a known name is made there
 _PRAGMAS = (
@@ -94,11 +99,11 @@ def opened(directory: Path) -> sqlite3.Connection:
     finally:
         os.close(descriptor)
     # Asked of the file first, for to open a database that has a log beside it is to write to it.
-    if header.startswith(b"SQLite format 3\0"):
-        _require(int.from_bytes(header[_USER_VERSION], signed=True))
-    elif header:
+    if header:
         # SQLite takes a few bytes of rubbish for an empty database.
-        raise schema.DamagedError("no database at all")
+        if not header.startswith(b"SQLite format 3\0") or header[_FORMAT] not in _FORMATS:
+            raise schema.DamagedError("no database at all")
+        _require(int.from_bytes(header[_USER_VERSION], signed=True))
     connection = sqlite3.connect(file, timeout=0.25, isolation_level=None, cached_statements=32)
     try:
         for pragma in _PRAGMAS:
@@ -114,6 +119,8 @@ def opened(directory: Path) -> sqlite3.Connection:
 
 
 def _require(version: int) -> None:
+    if not 0 <= version <= _LAST_VERSION:
+        raise schema.DamagedError("its version")
     if version > schema.VERSION:
         raise NewerError(f"version {version}, and this one knows {schema.VERSION}")
 
@@ -138,7 +145,7 @@ def perused(directory: Path, read: Callable[[sqlite3.Connection], T]) -> T | Non
                 shutil.copyfile(file, Path(copy, file.name))
             with contextlib.closing(sqlite3.connect(Path(copy, NAME), isolation_level=None)) as connection:
                 return read(connection) if schema.version(connection) == schema.VERSION else None
-    except (OSError, sqlite3.Error):
+    except (OSError, *schema.UNREADABLE):
         return None
 
 

@@ -29,6 +29,10 @@ class DamagedError(Exception):
     """What was read is not what was written."""
 
 
+UNREADABLE = (sqlite3.Error, DamagedError, UnicodeDecodeError)
+"""What reading a damaged database raises; the last where SQLite's message quotes a name that is no UTF-8 any more."""
+
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE requests (

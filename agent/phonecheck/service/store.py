@@ -38,6 +38,7 @@ _TOO_OLD = """waiting AND CASE
     WHEN at >= :believed AND :wall >= at THEN :wall - at
     ELSE :now END > :oldest"""
 
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much is remembered: a number of checks, a number of reports, and their greatest age in seconds."""

@@ -23,6 +23,7 @@ from phonecheck.service.store import Limits, Store
 from store_device import DOCUMENT, NOW, NUMBER, Device, make
 
 LIVES = "in memory only, and lost when it ends."
+LOW_BYTE_OF_VERSION = 63
 
 
 @pytest.fixture
@@ -151,6 +152,24 @@ def test_what_was_never_read_is_joined_by_what_memory_holds(device: Device) -> N
     assert second.problem == ""
     assert [report.id for report in second.outbox(9)] == [old, new, last]
     assert second.dropped == 2
+
+
+def test_a_check_that_was_made_in_memory_is_no_request_on_disk(device: Device) -> None:
+    request = Request("request", number=NUMBER)
+    first = device.store()
+    first.accept(request)
+    first.close()
+    there(device).rename(away := there(device).with_name("away"))
+    there(device).write_text("a file where the directory should be")
+    second = device.store()
+    second.accept(request)
+    second.complete(request.id, DOCUMENT, report=True)
+    there(device).unlink()
+    away.rename(there(device))
+    make(second)
+    assert second.problem == ""
+    assert second.pending() == ([], [])
+    assert second.state(request.id) == "done"
 
 
 def test_history_in_memory_is_bounded(tmp_path: Path) -> None:
@@ -330,13 +349,14 @@ def test_a_damaged_database_is_renamed_and_a_new_one_begun(device: Device, damag
     assert "agent.db.corrupt-1" in names(device)
 
 
-def test_what_is_sound_of_a_damaged_database_is_kept(device: Device) -> None:
+@pytest.mark.parametrize("flip", [0x01, 0x80], ids=["text", "no UTF-8"])
+def test_what_is_sound_of_a_damaged_database_is_kept(device: Device, flip: int) -> None:
     waiting, ids = filled(there(device), reports=40)
     file = there(device) / databasefile.NAME
     raw = bytearray(file.read_bytes())
     # In a document: SQLite itself would not notice.
     at = raw.find(b"xxxx", raw.find(ids[21].encode() + b"schedule"))
-    raw[at] ^= 1
+    raw[at] ^= flip
     file.write_bytes(raw)
     store = device.store()
     assert store.problem == ""
@@ -374,6 +394,48 @@ def test_a_check_is_recorded_though_damage_took_its_request(device: Device) -> N
     again = device.store()
     assert again.find(request.id)
     assert again.salt == salt
+
+
+def test_a_request_that_is_lost_is_still_known_to_its_process(device: Device) -> None:
+    store = device.store()
+    begun, queued = Request("request", number=NUMBER), Request("start")
+    for request in (begun, queued):
+        store.accept(request)
+    store._database.write(lambda database: database.execute("DELETE FROM requests"))
+    store.begin(begun.id)
+    assert store.state(begun.id) == "running"
+    for request in (begun, queued):
+        assert store.complete(request.id, DOCUMENT, report=True).trigger == request.trigger
+
+
+def test_a_mistake_of_ours_is_no_damage(device: Device) -> None:
+    store = device.store()
+    with pytest.raises(sqlite3.Error):
+        store.accept(Request("request", modem=object()))  # type: ignore[arg-type]
+    make(store)
+    assert store.problem == ""
+
+
+@pytest.mark.parametrize("byte", [18, 19, 60])
+def test_a_header_that_is_damaged_keeps_nobody_from_the_disk(device: Device, byte: int) -> None:
+    filled(there(device))
+    file = there(device) / databasefile.NAME
+    raw = bytearray(file.read_bytes())
+    raw[byte] ^= 0x40
+    file.write_bytes(raw)
+    store = device.store()
+    make(store)
+    assert "corrupt-1" in store.problem
+    assert LIVES not in store.problem
+
+
+def test_a_name_that_is_no_utf8_any_more_is_damage(device: Device) -> None:
+    filled(there(device))
+    file = there(device) / databasefile.NAME
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE checks", b"CREATE TABL\xc5 checks"))
+    store = device.store()
+    assert "corrupt-1" in store.problem
+    use(store)
 
 
 @pytest.mark.parametrize("spoil", [garbage, half, lambda file: os.truncate(file, 20)])
@@ -419,7 +481,9 @@ def test_no_damage_is_an_outage(sound: bytes, data: st.DataObject) -> None:
     raw = bytearray(sound)
     for _ in range(data.draw(st.integers(1, 4))):
         page = data.draw(st.integers(0, len(raw) // 4096 - 1)) * 4096
-        raw[page + data.draw(st.integers(0, 4095))] ^= data.draw(st.integers(1, 255))
+        at = page + data.draw(st.integers(0, 4095))
+        if at != LOW_BYTE_OF_VERSION:  # which makes of it a newer phonecheck's
+            raw[at] ^= data.draw(st.integers(1, 255))
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, databasefile.NAME).write_bytes(raw)
         device = Device(Path(directory))
