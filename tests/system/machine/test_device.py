@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
+import pytest
+
 from system.machine.device import UNIT, Device
 
 NUMBER = "447700900123"
@@ -96,10 +98,11 @@ def test_a_modem_without_a_network_is_not_registered_until_it_has_found_it_again
 
 
 def test_a_schedule_counts_the_time_that_the_device_sleeps(device: Device):
-    device.set_up("\n[service]\nevery = 40\njitter = 0\n")
+    if "deep" not in device.out("cat /sys/power/mem_sleep"):
+        pytest.skip("this kind of emulated machine cannot suspend to memory")
+    device.set_up("\n[service]\nevery = 25\njitter = 0\n")
     due = device.until(lambda: device.get("NextRun"), 10, "a schedule")
-    sleep = max(10, int(due - device.clock()) + 5)
-    device.suspend(sleep)
+    device.suspend(due - device.clock() + 5)
     made = device.check("the scheduled check", lambda check: check["trigger"] == "schedule" and check["at"] >= due - 2)
     device.set_up("")
     assert made["at"] < due + 20
@@ -108,7 +111,7 @@ def test_a_schedule_counts_the_time_that_the_device_sleeps(device: Device):
 
 
 def test_a_wall_clock_set_years_ahead_moves_no_check(device: Device):
-    device.set_up("\n[service]\nevery = 45\njitter = 0\n")
+    device.set_up("\n[service]\nevery = 25\njitter = 0\n")
     left = device.until(lambda: device.get("NextRun"), 10, "a schedule") - device.clock()
     count = len(device.history())
     device.run(f"date --set=@$(($(date +%s) + {YEARS}))")
@@ -119,10 +122,9 @@ def test_a_wall_clock_set_years_ahead_moves_no_check(device: Device):
         begun = float(device.out("cut -d' ' -f1 /proc/uptime"))
         device.until(lambda: device.get("State") == "checking", left + 30, "the scheduled check")
         assert float(device.out("cut -d' ' -f1 /proc/uptime")) - begun > left - 15
-        made = device.check(
-            "its end", lambda check: check["trigger"] == "schedule" and check["at"] > device.clock() - 600
-        )
-        assert made["outcome"] == "match"
+        made = device.until(lambda: device.history()[:-count], 60, "its end")[0]
+        assert made["trigger"] == "schedule"
+        assert (made["outcome"], made.get("error_code")) == ("match", None)
     finally:
         with suppress(AssertionError):
             device.run(f"date --set=@$(($(date +%s) - {YEARS}))")

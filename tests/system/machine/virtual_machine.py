@@ -10,7 +10,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 _POLL = 0.05
 _BOOT = 180.0
@@ -80,6 +80,7 @@ class VirtualMachine:
             *("-device", "virtio-blk-pci,drive=disk"),
             *("-serial", f"file:{self._console}"),
             *("-chardev", f"socket,id=agent,path={agent},server=on,wait=off"),
+            *("-qmp", f"unix:{self._image / 'monitor'},server=on,wait=off"),
         ]
 
     def _connect(self, agent: Path) -> None:
@@ -157,11 +158,31 @@ class VirtualMachine:
             raise AssertionError(f"{command} ended with status {status}:\n{out}{err}")
         return Done(status, out, err)
 
-    def suspend(self, seconds: int) -> None:
-        """Suspend it to memory, as the lid of a laptop does, until its own clock wakes it.
+    def suspend(self, seconds: float) -> None:
+        """Suspend it to memory, as the lid of a laptop does, and wake it so much later by its power button.
 
-        Meanwhile nothing is said to it: the port would lose it.
+        Meanwhile nothing is said to the agent: the port would lose it.
         """
-        self.run(f"rtcwake --mode no --seconds {seconds + 2} && systemd-run --on-active=1 systemctl suspend")
-        time.sleep(seconds)
+        self.run("systemd-run --on-active=1 systemctl suspend")
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self._image / "monitor"))
+            line.settimeout(60)
+            with line.makefile("rw") as monitor:
+                _tell(monitor, "qmp_capabilities")
+                deadline = time.monotonic() + 60
+                while _tell(monitor, "query-status")["status"] != "suspended":
+                    assert time.monotonic() < deadline, f"The machine does not suspend.\n{self.console()}"
+                    time.sleep(0.2)
+                time.sleep(seconds)
+                _tell(monitor, "system_wakeup")
         self._meet(60)
+
+
+def _tell(monitor: IO[str], execute: str) -> Any:
+    """Have qemu itself do something (QMP); the greeting and events that come between are passed over."""
+    monitor.write(json.dumps({"execute": execute}) + "\n")
+    monitor.flush()
+    while "return" not in (answer := json.loads(monitor.readline())):
+        if "error" in answer:
+            raise AssertionError(f"{execute}: {answer['error']}")
+    return answer["return"]
