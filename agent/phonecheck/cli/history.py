@@ -7,8 +7,6 @@ import click
 from phonecheck.cli.console import print_answer, print_json, start_log
 from phonecheck.cli.leaving import guarded
 
-_SECONDS = 10.0
-
 
 @click.command("history", short_help="The checks that the service made.")
 @click.option(
@@ -24,14 +22,13 @@ def command(count: int, as_json: bool, verbose: bool) -> int:
     from phonecheck import document
     from phonecheck.cli.record import as_object, line
     from phonecheck.cli.status import fail
-    from phonecheck.deadline import Deadline
     from phonecheck.service.client import AgentClient
 
     start_log(verbose=verbose)
 
     def work() -> int:
         with AgentClient() as agent:
-            checks = agent.history(count, Deadline(_SECONDS))
+            checks = agent.history(count)
         if as_json:
             print_json({"schema": document.SCHEMA, "checks": [as_object(check) for check in checks]})
         else:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from phonecheck.errors import AgentError
 
 _COLOURS = {"unconfigured": "yellow", "idle": "green", "checking": "cyan", "waiting": "yellow"}
-_SECONDS = 10.0
 
 
 @click.command("status", short_help="What the service is doing, its last outcome, its next run.")
@@ -25,14 +24,13 @@ def command(as_json: bool, verbose: bool) -> int:
 
     Any user may ask. The exit status is 0 where the service answers, whatever came of its checks.
     """
-    from phonecheck.deadline import Deadline
     from phonecheck.service.client import AgentClient
 
     start_log(verbose=verbose)
 
     def work() -> int:
         with AgentClient() as agent:
-            properties = agent.properties(Deadline(_SECONDS))
+            properties = agent.properties()
         if as_json:
             print_json(_object(properties))
         else:

@@ -12,7 +12,6 @@ from phonecheck.cli.leaving import guarded
 if TYPE_CHECKING:
     from phonecheck.model import PhoneNumber
 
-_ASK_SECONDS = 10.0
 _WAIT_SECONDS = 900.0
 """For the check itself and for those that are queued before it."""
 
@@ -25,7 +24,7 @@ def verify_there(number: PhoneNumber | None, modem: str | None, timeout: float |
 
     def work() -> int:
         with AgentClient() as agent:
-            check = agent.verify(number, modem, timeout, Deadline(_ASK_SECONDS))
+            check = agent.verify(number, modem, timeout)
             result = agent.wait(check, Deadline(_WAIT_SECONDS))
         return show(result, as_json=as_json)
 

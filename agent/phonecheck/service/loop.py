@@ -11,7 +11,6 @@ import ctypes
 import logging
 import random
 import signal
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -149,7 +148,7 @@ class Service:
             self._live()
 
     def _live(self) -> None:
-        if self._agent.healthy() and not self._children.overdue:
+        if self._loop.healthy() and self._agent.healthy() and not self._children.overdue:
             self._notifier.watchdog()
         self._loop.later(self._notifier.watchdog_seconds / _PINGS, self._live)
 
