@@ -254,13 +254,13 @@ assert len(device.warned) == 1, device.warned
 ending = "store = device.store(); old = make(store); print(old, flush=True); os._exit(0)"
 program = [sys.executable, "-c", os.environ["PRELUDE"] + ending, str(mount)]
 old = subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-subprocess.run(["mount", "-o", "remount,ro", str(mount)], check=True)
+subprocess.run(["mount", "-o", "remount,bind,ro", str(mount)], check=True)
 store = device.store()
 assert [report.id for report in store.outbox(9)] == [old]
 store.delivered(old)
 new = make(store)
 assert "ead-only" in store.problem, store.problem
-subprocess.run(["mount", "-o", "remount,rw", str(mount)], check=True)
+subprocess.run(["mount", "-o", "remount,bind,rw", str(mount)], check=True)
 last = make(store)
 assert store.problem == "", store.problem
 store.close()
