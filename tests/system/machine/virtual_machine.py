@@ -10,7 +10,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 _POLL = 0.05
 _BOOT = 180.0
@@ -80,7 +80,6 @@ class VirtualMachine:
             *("-device", "virtio-blk-pci,drive=disk"),
             *("-serial", f"file:{self._console}"),
             *("-chardev", f"socket,id=agent,path={agent},server=on,wait=off"),
-            *("-qmp", f"unix:{self._image / 'monitor'},server=on,wait=off"),
         ]
 
     def _connect(self, agent: Path) -> None:
@@ -158,31 +157,18 @@ class VirtualMachine:
             raise AssertionError(f"{command} ended with status {status}:\n{out}{err}")
         return Done(status, out, err)
 
-    def suspend(self, seconds: float) -> None:
-        """Suspend it to memory, as the lid of a laptop does, and wake it so much later by its power button.
+    def suspend(self) -> None:
+        """Have it sleep and wake up, as far as an emulated machine can: its programs and devices do, its clocks do not.
 
-        Meanwhile nothing is said to the agent: the port would lose it.
+        For qemu 7.2 without KVM wakes some machines to a kernel panic (suspended to memory), and others never (to idle).
+        Meanwhile nothing is said to the agent: its port sleeps too, and would lose it.
         """
+        self.run("echo devices >/sys/power/pm_test; echo 7 >/proc/sys/kernel/printk")
+        before = len(self._console.read_bytes())
         self.run("systemd-run --on-active=1 systemctl suspend")
-        with socket.socket(socket.AF_UNIX) as line:
-            line.connect(str(self._image / "monitor"))
-            line.settimeout(60)
-            with line.makefile("rw") as monitor:
-                _tell(monitor, "qmp_capabilities")
-                deadline = time.monotonic() + 60
-                while _tell(monitor, "query-status")["status"] != "suspended":
-                    assert time.monotonic() < deadline, f"The machine does not suspend.\n{self.console()}"
-                    time.sleep(0.2)
-                time.sleep(seconds)
-                _tell(monitor, "system_wakeup")
+        deadline = time.monotonic() + 60
+        while b"PM: suspend exit" not in self._console.read_bytes()[before:]:
+            self._check_process()
+            assert time.monotonic() < deadline, f"The machine did not sleep and wake up.\n{self.console()}"
+            time.sleep(_POLL)
         self._meet(60)
-
-
-def _tell(monitor: IO[str], execute: str) -> Any:
-    """Have qemu itself do something (QMP); the greeting and events that come between are passed over."""
-    monitor.write(json.dumps({"execute": execute}) + "\n")
-    monitor.flush()
-    while "return" not in (answer := json.loads(monitor.readline())):
-        if "error" in answer:
-            raise AssertionError(f"{execute}: {answer['error']}")
-    return answer["return"]
