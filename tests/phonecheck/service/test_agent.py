@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,18 @@ from phonecheck import config
 from phonecheck.errors import BearerError, CheckError, ServerError, ServiceError, SimError
 from phonecheck.model import PhoneNumber
 from phonecheck.service.model import Delivery, Finished, SeenSim
-from simulated_device import TODAY, Device, Killed, one_after_the_other, printed
+from simulated_device import TODAY, Device, Killed, close_all, one_after_the_other, printed
 
 NOT_REGISTERED = printed(error=BearerError("not-registered", "No network."))
 SIM_MISSING = printed(error=SimError("sim-missing", "No SIM."))
 QUIET = config.Service(on_start=False, on_sim_change=False)
 NUMBER = PhoneNumber.parse("+447700900123")
+
+
+@pytest.fixture(autouse=True)
+def _devices_closed() -> Iterator[None]:
+    yield
+    close_all()
 
 
 def asked_to_wait(seconds: float) -> Finished:
@@ -318,6 +325,25 @@ def test_another_sim_is_verified_told_and_remembered() -> None:
     device.loop.run(10.0)
     assert len(device.checks.made) == 2
     assert device.store.sims() == {"m1": "s2"}
+
+
+def test_the_first_sim_of_a_device_is_no_change_where_it_was_there_at_the_start() -> None:
+    device = Device()
+    device.loop.run(10.0)
+    assert device.outcomes == [("start", "match")]
+    assert device.witness.swaps == []
+    assert device.store.sims() == {"m1": "s1"}
+
+
+def test_the_first_sim_of_a_device_is_one_where_it_comes_later() -> None:
+    device = Device(start=False)
+    device.sims.inside = []
+    device.start()
+    device.loop.run(10.0)
+    device.sims.swap("s1")
+    device.agent.modems_changed()
+    device.loop.run(10.0)
+    assert device.outcomes == [("start", "match"), ("sim-change", "match")]
 
 
 def test_a_sim_that_was_swapped_while_the_service_was_off_is_found_at_the_start(tmp_path: Path) -> None:

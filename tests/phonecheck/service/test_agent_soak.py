@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from phonecheck import config
 from phonecheck.errors import BearerError, CheckError, ServerError, ServiceError, SimError
 from phonecheck.model import PhoneNumber
 from phonecheck.service.model import AUTOMATIC, Delivery, Finished, Report, Request
-from simulated_device import TODAY, Device, Killed, MortalStore, SimulatedLoop, Violated, printed
+from simulated_device import TODAY, Device, Killed, MortalStore, SimulatedLoop, Violated, close_all, printed
 
 NUMBER = PhoneNumber.parse("+447700900123")
 SILENT = logging.getLogger("phonecheck.silent")
@@ -21,6 +22,12 @@ SILENT.setLevel(logging.CRITICAL)
 EVERY = 1800.0
 SETTINGS = config.Service(every=EVERY, start_jitter=20.0)
 _NOT_MADE_UP = 1_704_067_200.0
+
+
+@pytest.fixture(autouse=True)
+def _devices_closed() -> Iterator[None]:
+    yield
+    close_all()
 
 
 def limited(seconds: float) -> Finished:
@@ -290,6 +297,7 @@ def test_a_fleet_does_not_come_at_once() -> None:
         device.reports = False
         device.start()
         device.loop.run(12 * 3600.0)
+        close_all()
 
     for n in range(300):
         fleet(n)
