@@ -39,7 +39,12 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "pydbus": {"phonecheck/modem/bus.py", "phonecheck/service/dbus.py"},
-    "gi": {"phonecheck/modem/bus.py", "phonecheck/service/dbus.py", "phonecheck/service/mainloop.py"},
+    "gi": {
+        "phonecheck/modem/bus.py",
+        "phonecheck/service/dbus.py",
+        "phonecheck/service/lean.py",
+        "phonecheck/service/mainloop.py",
+    },
     "sqlite3": {"phonecheck/service"},
     "httpcore": {"phonecheck/chain/backend.py", "phonecheck/chain/run.py", "phonecheck/chain/transport.py"},
     "click": {"phonecheck/cli"},

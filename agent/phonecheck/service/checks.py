@@ -79,7 +79,7 @@ class ChildChecks:
         self._children, self._accepted, self._file = children, accepted, directory / "brought.json"
         self._program, self._aftermath = program, aftermath
         inherited = {name: value for name, value in environ.items() if name not in _NOT_INHERITED}
-        self._environment = inherited | {brought.VARIABLE: str(self._file)}
+        self.environment = inherited | {brought.VARIABLE: str(self._file)}
         self._waiting: list[_Check] = []
         self._clearing = True
         children.loop.soon(partial(self._clear, links=False))
@@ -104,7 +104,7 @@ class ChildChecks:
     def _begin(self, check: _Check) -> None:
         request, accepted = check.request, self._accepted()
         timeout = accepted.settings.chain.timeout if request.timeout is None else request.timeout
-        environment = dict(self._environment)
+        environment = dict(self.environment)
         if request.modem is not None:
             environment["PHONECHECK_MODEM"] = request.modem
         try:
@@ -151,7 +151,7 @@ class ChildChecks:
         self._children.start(
             self._aftermath,
             stdin=noted or b"null",
-            env=self._environment,
+            env=self.environment,
             seconds=_AFTERMATH_SECONDS,
             cap=0,
             done=self._taken_down,

@@ -26,6 +26,7 @@ from phonecheck.service.dbus import Api
 from phonecheck.service.hooks import HookRunner
 from phonecheck.service.mainloop import MainLoop
 from phonecheck.service.notify import Notifier
+from phonecheck.service.oneatatime import ChecksInTurn, CourierInTurn, OneAtATime
 from phonecheck.service.sims import ModemSims
 from phonecheck.service.store import Limits, Store
 
@@ -64,11 +65,14 @@ class Service:
         )
         self._api = Api(None, self._loop, self)
         self._sims = ModemSims(None, self._loop, self._store.salt, self._modems_changed)
+        modem = OneAtATime(self._loop)
+        checks = ChildChecks(self._children, lambda: self._accepted, directory)
+        courier = ChildCourier(self._children, lambda: self._accepted, environ=checks.environment)
         self._agent = Agent(
             self._loop,
             self._store,
-            ChildChecks(self._children, lambda: self._accepted, directory),
-            ChildCourier(self._children, lambda: self._accepted),
+            ChecksInTurn(checks, modem),
+            CourierInTurn(courier, modem, lambda: self._accepted.settings.server.over == "modem"),
             HookRunner(self._children, lambda: self._accepted.settings.service.hooks),
             self._sims,
             self._api,

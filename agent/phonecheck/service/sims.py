@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -17,6 +15,12 @@ from phonecheck.modem.bus import ModemBus
 from phonecheck.modem.manager import Bus, ModemManager
 from phonecheck.service.model import SeenSim
 from phonecheck.service.ports import Cancel, Loop
+
+try:
+    # The very function that hashlib has, but hashlib loads libcrypto: 3 to 4 MB.
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
 
 _SECONDS = 10.0
 """For a reading: some milliseconds where ModemManager is well."""
@@ -61,7 +65,7 @@ def _equipment(modem: Modem) -> str:
 
 
 def _fingerprint(salt: bytes, *parts: str) -> str:
-    return hmac.new(salt, "\0".join(parts).encode(), hashlib.sha256).hexdigest()
+    return blake2b("\0".join(parts).encode(), key=salt, digest_size=32).hexdigest()
 
 
 class ModemSims:
@@ -83,6 +87,7 @@ class ModemSims:
         self._reading = self._closed = False
         self._again: Cancel | None = None
         self._failures = 0
+        self._woken_on = ""
 
     def start(self) -> None:
         """Begin to listen; where the bus is not there yet, as soon as it is."""
@@ -121,10 +126,34 @@ class ModemSims:
 
     def _read(self) -> tuple[SeenSim, ...]:
         deadline = Deadline(_SECONDS)
+        self._wake_manager(deadline)
         manager = ModemManager(self._bus)
         if self._end is None:
             self._end = manager.watch(lambda: self._loop.soon(self._heard), deadline)
         return seen(manager.modems(deadline), self._salt)
+
+    def _wake_manager(self, deadline: Deadline) -> None:
+        """Have a bus that is new to us start ModemManager, where it does not run.
+
+        It leaves a bus that goes, with status 0, and nobody starts it again (Debian's unit has Restart=on-abort). Once for
+        each bus: who stops it by hand means it.
+        """
+        (bus,) = self._bus.call(
+            names.BUS_PATH, names.BUS, "GetId", deadline.remaining(), reply="(s)", service=names.BUS
+        )
+        if bus == self._woken_on:
+            return
+        self._woken_on = bus
+        with contextlib.suppress(AgentError):  # there is none, or it is disabled: the reading tells
+            self._bus.call(
+                names.BUS_PATH,
+                names.BUS,
+                "StartServiceByName",
+                deadline.remaining(),
+                "(su)",
+                (names.SERVICE, 0),
+                service=names.BUS,
+            )
 
     def _heard(self) -> None:
         if not self._closed:

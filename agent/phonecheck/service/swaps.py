@@ -13,7 +13,8 @@ from phonecheck.service.ports import Loop, Memory, Sims
 class Swaps:
     """Reads the SIMs when they may be others, one reading at a time, and compares.
 
-    A SIM that is away, or locked, is no other one: it is the next that can be read that counts.
+    A SIM that is away, or locked, is no other one: it is the next that can be read that counts. What the first reading of
+    all finds, on a device that remembers no SIM yet, is no change either.
 
     Args:
         loop: where things happen.
@@ -29,6 +30,7 @@ class Swaps:
         self._soon = Once(loop, self.look)
         self._reading = False
         self._stale = False
+        self._first = True
 
     @property
     def lost(self) -> bool:
@@ -57,5 +59,10 @@ class Swaps:
         new = [sim for sim in seen or () if known.get(sim.modem) != sim.fingerprint]
         if self._stale:
             self.look()
+        if seen is not None:
+            first, self._first = self._first, False
+            if first and not known:
+                self._memory.remember(new)
+                return
         if new:
             self._swapped(new)

@@ -163,6 +163,8 @@ class Rig:
     def __init__(self) -> None:
         self.loop, self.changes, self.results = TurnedByHand(), 0, []
         self.manager = FakeModemManager(objects=disabled_modem())
+        self.bus = "bus-1"
+        self.manager.on |= {"GetId": lambda *_: (self.bus,), "StartServiceByName": lambda *_: (1,)}
         self.sims = ModemSims(self.manager, self.loop, SALT, self.changed)
 
     def changed(self) -> None:
@@ -177,6 +179,26 @@ def rig() -> Iterator[Rig]:
     made = Rig()
     yield made
     made.sims.close()
+
+
+def test_modem_manager_is_started_once_for_each_bus(rig):
+    """After a bus that was restarted nobody else starts it; and who has stopped it by hand meant it."""
+    for bus in ("bus-1", "bus-1", "bus-2", "bus-2"):
+        rig.bus = bus
+        rig.read()
+        rig.loop.turn()
+    started = [args for method, _, args in rig.manager.asked if method == "StartServiceByName"]
+    assert started == [(names.SERVICE, 0)] * 2
+
+
+def test_that_nobody_can_start_modem_manager_is_no_failure_of_the_reading(rig):
+    def refuse(*_: object) -> None:
+        raise ModemError("modem-manager-unavailable", "There is no such service.")
+
+    rig.manager.on["StartServiceByName"] = refuse
+    rig.read()
+    rig.loop.turn()
+    assert rig.results != [None]
 
 
 def test_a_reading_is_told_in_the_loop(rig):
