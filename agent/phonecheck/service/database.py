@@ -135,6 +135,7 @@ class Database:
         for _ in range(2):
             try:
                 self._disk = self._opened(self._directory)
+                self._file = (self._directory / databasefile.NAME).stat()
                 if self._memory is not None:
                     schema.transact(self._disk, partial(carry.to_disk, self._memory, self._known))
             except databasefile.NewerError as error:
@@ -158,9 +159,7 @@ class Database:
             if self._lock is not None:
                 self._lock.close()
             self._lock = lock
-        connection = databasefile.opened(directory)
-        self._file = (directory / databasefile.NAME).stat()
-        return connection
+        return databasefile.opened(directory)
 
     def _arrived(self) -> None:
         self._drop_memory()

@@ -281,7 +281,9 @@ def test_the_salt_is_made_once(device: Device) -> None:
     assert len(salt) == 32
     first.close()
     assert device.store().salt == salt
-    assert Device(None).store().salt != salt
+    other = Device(None)
+    assert other.store().salt != salt
+    other.close()
 
 
 def test_only_its_owner_may_read_it(device: Device) -> None:
