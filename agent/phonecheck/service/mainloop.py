@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from phonecheck.service import timerfd
+from phonecheck.service import lean, timerfd
 from phonecheck.service.ports import Cancel
 
 _log = logging.getLogger("phonecheck.service")
@@ -43,10 +43,8 @@ class MainLoop:
     """
 
     def __init__(self) -> None:
-        from gi.repository import GLib
-
-        self._glib = GLib
-        self._main = GLib.MainLoop()
+        self._glib = lean.glib()
+        self._main = self._glib.MainLoop()
         self._ended = False
         self._crippled = False
         self._failures: deque[float] = deque(maxlen=_FAILURES)
@@ -60,7 +58,8 @@ class MainLoop:
         self._clock = timerfd.clock_watch()
         self.readable(self._bell, self._rung)
         self.readable(self._timer, self._timed)
-        self._source = GLib.io_add_watch(self._epoll.fileno(), GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, self._turn)
+        glib = self._glib
+        self._source = glib.io_add_watch(self._epoll.fileno(), glib.PRIORITY_DEFAULT, glib.IOCondition.IN, self._turn)
 
     def now(self) -> float:
         """Seconds of CLOCK_BOOTTIME."""
