@@ -50,7 +50,12 @@ def link_options(command: F) -> F:
             default=None,
             help="Unlock, enable and connect the modem as needed, and take it down again.",
         ),
-        click.option("--timeout", type=click.FloatRange(0, 3600, min_open=True), help="Seconds for the whole command."),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, 3600, min_open=True),
+            metavar="S",
+            help="Seconds for the whole command.",
+        ),
         click.option("--dns", multiple=True, metavar="ADDRESS", help="A DNS server on the link; may be given again."),
         click.option("--interface", metavar="NAME", help="A link that ModemManager does not manage."),
         click.option(
