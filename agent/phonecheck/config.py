@@ -6,7 +6,6 @@ Order of precedence: command line, then the file named by ``--config`` or ``PHON
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 import types
@@ -225,6 +224,8 @@ def _section(kind: type[Any], section: str, content: dict[str, Any]) -> object:
 
 
 def _nearest(word: str, known: typing.Iterable[str], prefix: str = "") -> str:
+    import difflib  # only a mistake needs it
+
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     if close:
         return f"Did you mean {prefix}{close[0]}?"

@@ -211,13 +211,14 @@ class Agent:
 
     # What happens
 
-    def _want(self, trigger: Trigger, sims: Sequence[SeenSim] = ()) -> None:
+    def _want(self, trigger: Trigger, sims: Sequence[SeenSim] = (), *, first_sim: bool = False) -> None:
         """Have a check made that nobody asks for."""
         if self._done or not self._configured:
             self._store.remember(sims)
             return
         request = Request(trigger)
-        if self._turns.join(request, self._running.request if self._running else None):
+        running = self._running.request if self._running else None
+        if self._turns.join(request, running, first_sim=first_sim):
             self._store.remember(sims)
         else:
             self._store.accept(request, sims=sims)
@@ -226,7 +227,9 @@ class Agent:
 
     def _swapped(self, sims: Sequence[SeenSim]) -> None:
         if self._settings.on_sim_change:
-            self._want("sim-change", sims)
+            known = self._store.sims()
+            # At boot the modem may come, and hurry a retry, a moment before its SIM can be read.
+            self._want("sim-change", sims, first_sim=not any(sim.modem in known for sim in sims))
         else:
             self._store.remember(sims)
         for sim in sims:

@@ -7,9 +7,7 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -140,6 +138,10 @@ def perused(directory: Path, read: Callable[[sqlite3.Connection], T]) -> T | Non
         files = [file for file in (directory / NAME, directory / (NAME + _LOG)) if file.exists()]
         if sum(file.stat().st_size for file in files) > _MOST_PERUSED:
             return None
+        # Half a megabyte that the idle service can do without.
+        import shutil
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="phonecheck-", dir=_IN_RAM) as copy:
             for file in files:
                 shutil.copyfile(file, Path(copy, file.name))

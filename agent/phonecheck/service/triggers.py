@@ -66,15 +66,18 @@ def is_plain(request: Request) -> bool:
     return request.modem is None and request.number is None and request.timeout is None
 
 
-def joined(wanted: Request, running: Request | None, queued: Sequence[Request]) -> Request | None:
+def joined(
+    wanted: Request, running: Request | None, queued: Sequence[Request], *, first_sim: bool = False
+) -> Request | None:
     """The request that does for another one that is wanted; None where it needs a check of its own.
 
-    The running check may have read the SIM before it was changed, so that a changed SIM does not join it.
+    The running check may have read the SIM before it was changed, so that a changed SIM does not join it; one in a modem
+    where none was before (``first_sim``) does, for there is no other that the check could be about.
     """
     for request in queued:
         if _same(request, wanted):
             return request
-    if running is not None and wanted.trigger != "sim-change" and _same(running, wanted):
+    if running is not None and (first_sim or wanted.trigger != "sim-change") and _same(running, wanted):
         return running
     return None
 

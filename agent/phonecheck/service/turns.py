@@ -26,13 +26,13 @@ class Turns:
         """Have a request wait behind the others."""
         self._waiting.append(request)
 
-    def join(self, wanted: Request, running: Request | None) -> Request | None:
+    def join(self, wanted: Request, running: Request | None, *, first_sim: bool = False) -> Request | None:
         """The request that does for another one, joined by it; None where that needs a check of its own.
 
         Somebody who joins an automatic request does not wait for a Retry-After, so neither does that any more; one that an
         automatic trigger has joined is tried again as its own would be.
         """
-        other = triggers.joined(wanted, running, self._waiting)
+        other = triggers.joined(wanted, running, self._waiting, first_sim=first_sim)
         if other is not None:
             (self._automatic if wanted.trigger in AUTOMATIC else self._released).add(other.id)
         return other

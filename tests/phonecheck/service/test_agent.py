@@ -346,6 +346,18 @@ def test_the_first_sim_of_a_device_is_one_where_it_comes_later() -> None:
     assert device.outcomes == [("start", "match"), ("sim-change", "match")]
 
 
+def test_the_first_sim_of_a_modem_has_the_check_that_its_coming_had_made() -> None:
+    device = Device(lambda request: (5.0, printed()), start=False)
+    device.sims.inside = []
+    device.start()
+    device.loop.run(1.0)
+    device.sims.swap("s1")
+    device.agent.modems_changed()
+    device.loop.run(30.0)
+    assert device.outcomes == [("start", "match")]
+    assert device.witness.swaps == ["iccid:…s1"]
+
+
 def test_a_sim_that_was_swapped_while_the_service_was_off_is_found_at_the_start(tmp_path: Path) -> None:
     device = Device(settings=config.Service(on_start=False), directory=tmp_path)
     device.loop.run(10.0)
