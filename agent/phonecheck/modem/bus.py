@@ -260,6 +260,10 @@ class _Line:
         if not self.connection.is_closed():
             with contextlib.suppress(self._glib.Error):  # lost in this very moment: closed all the same
                 self.connection.close_sync(None)
+        # "closed" waits there to be told, and keeps connection, context and the context's eventfd alive until it is.
+        if threading.current_thread() is not self._thread:
+            while self._context.iteration(False):
+                pass
 
 
 def _wrapped(glib: Any, kind: Any, value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 pytestmark = pytest.mark.netns
@@ -98,7 +100,8 @@ def test_the_operators_router_is_not_the_devices(lab):
 
     def default_after_an_advertisement():
         lab.peer("advertise", prefix="2001:db8:5::")
-        for _ in range(20):
+        for _ in range(100):  # 5 s, where it is to come; a kernel is slow at times
+            time.sleep(0.05)
             found = [r for r in lab.device("state")["route6"] if r["dst"] == "default" and r["table"] == "main"]
             if found or lab.device("state")["accept_ra"]["wwan0"] == "0\n":
                 break

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -69,6 +70,26 @@ def test_a_bearer_that_is_gone_by_now_does_not_hide_the_modem(peer, modem_bus):
     peer({OBJECTS: ONE_MODEM, ("GetAll", SIM): A_SIM})
     (modem,) = ModemManager(modem_bus).modems(Deadline(5))
     assert (str(modem.sim.iccid), modem.bearers[0].connected) == ("…8909", False)
+
+
+@pytest.mark.dbus
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_connection_that_was_closed_leaves_no_descriptor(modem_bus, listens):
+    bus = ModemBus(modem_bus._address)
+
+    def use() -> int:
+        if listens:
+            bus.watch(lambda: None, 5)
+        bus.owner(names.SERVICE, 5)
+        bus.close()
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    use()
+    before = use()
+    for _ in range(5):
+        after = use()
+    assert after <= before
 
 
 @pytest.mark.dbus

@@ -255,8 +255,12 @@ def test_properties_are_announced_once_and_only_when_they_changed(api, loop, cal
 def test_a_check_is_told_of(api, loop, calls, ear):
     loop.run(lambda: api.check_started("1f2e"))
     assert ear.next() == ("CheckStarted", ("1f2e",))
-    calls.last = result()
-    loop.run(lambda: api.check_completed(record(link={"interface": "wwan0"}, modem=None)))
+
+    def complete() -> None:  # in one turn: what the start has announced later would tell of it before
+        calls.last = result()
+        api.check_completed(record(link={"interface": "wwan0"}, modem=None))
+
+    loop.run(complete)
     signal, (id_, told) = ear.next()
     assert (signal, id_) == ("CheckCompleted", "1f2e")
     assert (told["outcome"], told["match"], told["interface"]) == (("s", "match"), ("b", True), ("s", "wwan0"))

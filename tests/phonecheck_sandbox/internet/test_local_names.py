@@ -36,7 +36,12 @@ async def served(certificates: pki.Pki, conditions: Conditions) -> AsyncIterator
     """A server on loopback with the sandbox's protocol; yields its port."""
     app = Starlette(routes=[Route("/", host, methods=["GET", "POST"])])
     config = uvicorn.Config(
-        app, http=faults.Faults(app, conditions).protocol(), ws="none", lifespan="off", log_config=None, log_level="critical"
+        app,
+        http=faults.Faults(app, conditions).protocol(),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
     )
     config.load()
     config.ssl = certificates.server_context(HOST)
