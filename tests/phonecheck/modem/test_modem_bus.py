@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_a_connection_that_was_closed_leaves_no_descriptor(modem_bus, listens):
         bus.owner(names.SERVICE, 5)
         bus.close()
         gc.collect()
-        return len(os.listdir("/proc/self/fd"))
+        return len(list(Path("/proc/self/fd").iterdir()))
 
     use()
     before = use()
