@@ -215,6 +215,7 @@ class _Line:
         finally:
             self._context.pop_thread_default()
         self.connection = bus.con
+        self._held = held(self.connection)
 
     def listen(self) -> None:
         if self._thread is not None:
@@ -264,6 +265,19 @@ class _Line:
         if threading.current_thread() is not self._thread:
             while self._context.iteration(False):
                 pass
+
+
+def held(connection: Any) -> Any:
+    """A reference of GLib's own to a connection, to be kept for as long as it may receive anything.
+
+    Without one, PyGObject wants Python's lock for each message that GLib's thread takes, and GLib's thread asks for it under
+    a lock of its own that the end of any connection waits for with Python's: both stand still for ever (seen once, with a
+    bus that went; g_object_ref's toggle in on_worker_message_received, against g_dbus_connection_dispose).
+    """
+    gio, _ = _gi()
+    holder = gio.ListStore.new(gio.DBusConnection.__gtype__)
+    holder.append(connection)
+    return holder
 
 
 def _wrapped(glib: Any, kind: Any, value: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from phonecheck.aside import Aside
 from phonecheck.errors import AgentError, ServiceError
 from phonecheck.modem import names
+from phonecheck.modem.bus import held
 from phonecheck.service import polkit, results
 from phonecheck.service.model import Record
 from phonecheck.service.options import LARGEST, too_large
@@ -70,6 +71,7 @@ class Api:
         self._info = self._gio.DBusNodeInfo.new_for_xml(interface_xml()).lookup_interface(INTERFACE)
         self._connection: Any = None
         self._unnamed: Any = None
+        self._held: list[Any] = []
         self._again: Cancel | None = None
         self._tries = 0
         self._closed = self._stale = False
@@ -142,6 +144,7 @@ class Api:
         connection = gio.DBusConnection.new_for_address_sync(
             address, flags.AUTHENTICATION_CLIENT | flags.MESSAGE_BUS_CONNECTION, None, giving_up
         )
+        self._held.append(held(connection))
         try:
             _export(connection, self._info, self._called)
             # The object is there before its name: a caller for whom the bus started us asks at once.
@@ -172,6 +175,7 @@ class Api:
             self._absent("it closed the connection")
             return
         connection.connect("closed", self._lost)
+        del self._held[:-1]  # of those before it nothing comes any more
         if not named:
             self._unnamed = connection  # for its end: when the bus comes back, its policy may be another
             _log.warning("The bus lets this user not be %s: there is no D-Bus API. See %s.conf.", NAME, NAME)

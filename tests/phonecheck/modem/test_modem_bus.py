@@ -93,6 +93,34 @@ def test_a_connection_that_was_closed_leaves_no_descriptor(modem_bus, listens):
     assert after <= before
 
 
+HAMMER = """
+import os, sys, threading
+from phonecheck.modem.bus import ModemBus
+
+def speak():
+    line = ModemBus(sys.argv[1])
+    line.watch(lambda: None, 30)
+    while True:
+        line.owner("org.freedesktop.DBus", 30)
+
+threading.Thread(target=speak, daemon=True).start()
+for _ in range(400):
+    line = ModemBus(sys.argv[1])
+    line.watch(lambda: None, 30)
+    line.owner("a.b", 30)
+    line.close()
+    del line
+os._exit(0)
+"""
+
+
+@pytest.mark.dbus
+def test_a_connection_may_end_while_another_one_hears(modem_bus):
+    """It stood still for ever: Python's lock and one of GLib's, taken in either order."""
+    done = subprocess.run([sys.executable, "-c", HAMMER, modem_bus._address], check=False, timeout=90)
+    assert done.returncode == 0
+
+
 @pytest.mark.dbus
 def test_nobody_owns_the_name(modem_bus):
     error = failure(modem_bus)
