@@ -36,8 +36,8 @@ class Server:
     """The app server: where it is, which protocol it speaks, how the device proves itself to it.
 
     Paths that are None are those of the protocol (docs/app-server.md), but for ``report``: where it is None, the service
-    reports nothing. ``over = "modem"`` sends even these requests over
-    the link; ``"auto"`` takes the device's normal routes.
+    reports nothing. ``coverage`` is where ``doctor`` gets the token for its question about the mobile address.
+    ``over = "modem"`` sends even these requests over the link; ``"auto"`` takes the device's normal routes.
     """
 
     url: str | None = None
@@ -45,6 +45,7 @@ class Server:
     create: str | None = None
     finish: str | None = None
     report: str | None = None
+    coverage: str = "/coverage-access-token"
     redirect_url: str | None = None
     ca_file: Path | None = None
     client_cert: Path | None = None
@@ -97,12 +98,16 @@ class LinkChoice:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The chain's limits; times in seconds."""
+    """The chain's limits, times in seconds; and ``platform``, whose host ``doctor`` tries over the link.
+
+    A check never looks at ``platform``: its URL comes from the app server.
+    """
 
     cleartext: Literal["allow", "refuse"] = "allow"
     max_redirects: int = 10
     hop_timeout: float = 5.0
     timeout: float = 30.0
+    platform: str = "https://eu.api.tru.id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,8 @@ class Service:
 
     ``every`` 0 is never. To the time between two scheduled checks comes a random part of ``jitter`` (a tenth of ``every``
     where it is None), to the one at start of ``start_jitter``, so that a fleet does not come all at once. ``hooks`` is the
-    directory of executables that are run after each outcome. ``history`` is a number of checks, ``outbox_size`` of reports,
+    directory of executables that are run after each outcome. ``metrics`` is a file for Prometheus' node_exporter, rewritten
+    after each outcome; none where it is None. ``history`` is a number of checks, ``outbox_size`` of reports,
     ``outbox_age`` their greatest age.
     """
 
@@ -121,6 +127,7 @@ class Service:
     jitter: float | None = None
     start_jitter: float = 0.0
     hooks: Path = Path("/etc/phonecheck/hooks.d")
+    metrics: Path | None = None
     history: int = 1000
     outbox_size: int = 500
     outbox_age: float = 7 * 86400.0
@@ -292,7 +299,9 @@ def _check(settings: Settings) -> None:
         server_url(server.url)
     if server.redirect_url is not None and not _https(server.redirect_url):
         raise ConfigError("bad-setting", "server.redirect_url must be an https URL.")
-    for path_name in ("create", "finish", "report"):
+    if not _https(settings.chain.platform):
+        raise ConfigError("bad-setting", "chain.platform must be an https URL.")
+    for path_name in ("create", "finish", "report", "coverage"):
         path = getattr(server, path_name)
         if path is not None and not path.startswith("/"):
             raise ConfigError("bad-setting", f"server.{path_name} must be a path that starts with '/'.")

@@ -2,11 +2,14 @@
 
     AgentError                  70  internal-error
     ├─ ConfigError               3  bad-setting · missing-credential · unsafe-file-mode · number-unknown
+    │                               · clock-wrong · file-unwritable
     ├─ ModemError                4  modem-manager-unavailable* · modem-not-found* · ambiguous-modem · not-authorized
     │   ├─ SimError              4  sim-missing · sim-locked · pin-refused · puk-required
     │   └─ BearerError           4  not-registered* · not-connected · connect-failed* · no-ip-config*
+    │                               · weak-signal*
     ├─ LinkError                 5  interface-gone* · bind-refused · wrong-path · no-route · reply-filtered
-    │                               · name-not-found · resolver-silent*
+    │                               · name-not-found · resolver-silent* · captive-network
+    │                               · large-packets-lost
     ├─ CheckError                6  bad-check-url · hop-refused · too-many-redirects · redirect-loop · hop-timeout*
     │   │                           · tls-failed · response-too-large · not-mobile-ip · operator-unsupported
     │   │                           · number-operator-mismatch · rate-limited* · check-expired · platform-error
@@ -15,7 +18,7 @@
     ├─ ServerError               7  server-unreachable* · server-rejected · protocol-mismatch
     └─ ServiceError              8  agent-unavailable* · agent-busy* · already-running · not-allowed · not-configured
                                     · bad-option · unknown-check · check-hung* · check-crashed* · check-killed*
-                                    · check-garbled* · check-interrupted*
+                                    · check-garbled* · check-interrupted* · reports-waiting*
 
 ``*`` marks the codes worth another try, with a new check. An adapter maps the foreign exceptions it meets (GLib.Error,
 OSError, httpx, dns, ssl) to these, and none of those leaves it.
@@ -83,6 +86,8 @@ class ConfigError(AgentError):
         "missing-credential": "Put the credential where the configuration says, or into the unit's LoadCredential=.",
         "unsafe-file-mode": "Make the file readable by its owner alone: chmod 600 FILE.",
         "number-unknown": "Give the number on the command line, or set phone.number in the configuration.",
+        "clock-wrong": "Let it be set: timedatectl set-ntp true; or by hand: date -s 'YYYY-MM-DD HH:MM:SS'.",
+        "file-unwritable": "Name another file with -o, in a directory that you may write to and that has room.",
     }
 
 
@@ -117,6 +122,7 @@ class BearerError(ModemError):
         "not-connected": "Connect it: --connect --apn YOUR-APN, or let NetworkManager do it.",
         "connect-failed": "Check APN and subscription with the operator.",
         "no-ip-config": "Reconnect the bearer; if it stays, ask the operator which ip-type the APN serves.",
+        "weak-signal": "Move or exchange the antenna while you watch it: phonecheck monitor.",
     }
 
 
@@ -132,6 +138,8 @@ class LinkError(AgentError):
         "reply-filtered": "Loosen the reverse path filter: sysctl -w net.ipv4.conf.LINK.rp_filter=2.",
         "name-not-found": "Check the name; the operator's DNS servers were asked, and no other.",
         "resolver-silent": "Check the bearer's DNS servers and the signal, then ask for a new check.",
+        "captive-network": "Ask the operator for an APN that leads to the Internet, and whether the SIM is paid for.",
+        "large-packets-lost": "Give the link a smaller MTU: ip link set LINK mtu 1280.",
     }
 
 
@@ -199,6 +207,7 @@ class ServiceError(AgentError):
         "check-killed": "See who killed it: journalctl -k; where memory was short, raise MemoryMax= of the unit.",
         "check-garbled": "This is a bug in phonecheck: please report it with the output of phonecheck verify --json.",
         "check-interrupted": "Ask for a new check: the service was stopped in the middle of this one.",
+        "reports-waiting": "See why the app server does not take them: journalctl -u phonecheck-agent.",
     }
 
 
@@ -222,5 +231,7 @@ _RETRYABLE = frozenset(
         "check-killed",
         "check-garbled",
         "check-interrupted",
+        "weak-signal",
+        "reports-waiting",
     }
 )

@@ -35,7 +35,13 @@ MAY_IMPORT = {
     "wiring": FOUNDATION | {"credentials", "verify", "session", "modem", "link", "chain", "appserver"},
     # The unattended device. Of checks and reports it knows how to have them made, in processes of their own.
     "service": FOUNDATION | {"document", "modem"},
-    "cli": FOUNDATION | {"verify", "wiring", "document", "service"},
+    # The doctor asks its questions of ports; the eyes answer them, with every adapter there is.
+    "doctor": FOUNDATION | {"document"},
+    "eyes": FOUNDATION
+    | {"doctor", "credentials", "session", "wiring", "modem", "link", "chain", "appserver", "service", "document"},
+    # A report knows documents, not where they come from.
+    "report": FOUNDATION | {"document"},
+    "cli": FOUNDATION | {"verify", "wiring", "document", "service", "doctor", "eyes", "report", "modem"},
 }
 ONLY_IN = {
     "pydbus": {"phonecheck/modem/bus.py", "phonecheck/service/dbus.py"},

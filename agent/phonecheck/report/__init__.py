@@ -1,0 +1,1 @@
+"""The one file to send: what is in it, and its page with pictures."""
