@@ -16,9 +16,7 @@ Tell = Callable[[Rung, Reading | None], None]
 """Told of each rung as it begins (None) and ends; always from the thread that climbs."""
 
 
-def climb(
-    rungs: Sequence[Rung], device: Device, deadline: Deadline, tell: Tell = lambda rung, reading: None
-) -> Diagnosis:
+def climb(rungs: Sequence[Rung], device: Device, deadline: Deadline, tell: Tell = lambda *_: None) -> Diagnosis:
     """Look at every rung whose needs are met, as soon as they are, and explain those that fail.
 
     Args:
