@@ -6,11 +6,14 @@ Schema 1 is docs/json.md's; keys are never renamed or removed, only added.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phonecheck import redact
 from phonecheck.errors import AgentError
 from phonecheck.model import Bearer, Hop, IpConfig, Link, Modem, Outcome
+
+if TYPE_CHECKING:
+    from phonecheck.doctor.model import Diagnosis
 
 SCHEMA = 1
 _HEX_ID = re.compile(r"(?=.*[A-Fa-f])[0-9A-Fa-f]{8,}(?:-[0-9A-Fa-f]{4,})*")
@@ -64,6 +67,33 @@ def of_link(link: Link, lacks: tuple[str, ...], ours: tuple[str, ...], error: Ag
         "lacks": list(lacks),
         "ours": list(ours),
         "error": of_error(error) if error else None,
+    }
+
+
+def of_diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The object of `doctor`; ``error`` is that of the cause."""
+    cause = diagnosis.cause
+    return {
+        "schema": SCHEMA,
+        "well": cause is None,
+        "cause": cause.rung.slug if cause else None,
+        "ms": _ms(diagnosis.ms),
+        "traffic": diagnosis.traffic,
+        "rungs": [
+            {
+                "slug": reading.rung.slug,
+                "title": reading.rung.title,
+                "state": reading.state,
+                "words": redact.text(reading.words),
+                "because": reading.because or None,
+                "command": redact.text(reading.command) or None,
+                "ms": _ms(reading.ms),
+                "facts": dict(reading.facts),
+                "error": of_error(reading.error) if reading.error else None,
+            }
+            for reading in diagnosis.readings
+        ],
+        "error": of_error(cause.error) if cause and cause.error else None,
     }
 
 

@@ -1,0 +1,106 @@
+"""The doctor's ladder for a person: a line for each rung, as soon as those before it are known, and a verdict."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from phonecheck.cli.console import print_answer, style
+from phonecheck.doctor.model import Diagnosis, Reading, Rung
+
+_WORDS = {"well": ("ok", "green"), "failed": ("FAILED", "red"), "unseen": ("unseen", "yellow"), "idle": ("-", None)}
+_STATE, _NARROW, _WIDEST = 6, 60, 120
+
+
+class Ladder:
+    """Prints the rungs of one climb.
+
+    Args:
+        rungs: in their order.
+        columns: of the terminal.
+        stream: decides about colour.
+    """
+
+    def __init__(self, rungs: Sequence[Rung], columns: int, stream: Any) -> None:
+        self._rungs, self._stream = rungs, stream
+        self._columns = max(20, min(columns, _WIDEST))
+        self._readings: dict[str, Reading] = {}
+        self._printed = 0
+
+    def tell(self, rung: Rung, reading: Reading | None) -> None:
+        """Hear of a rung's end, and print what can be printed by now."""
+        if reading is None:
+            return
+        self._readings[rung.slug] = reading
+        while self._printed < len(self._rungs):
+            following = self._readings.get(self._rungs[self._printed].slug)
+            if following is None:
+                return
+            self._printed += 1
+            if following.state != "hidden":
+                print_answer(self.lines(following))
+
+    def lines(self, reading: Reading) -> str:
+        """One rung's lines: its state, its title, what was found; below, of a failure, cure, command and code."""
+        word, colour = _WORDS[reading.state]
+        state = style(self._stream, f"{word:<{_STATE}}", fg=colour, bold=reading.state == "failed")
+        said = reading.words if reading.error is None else reading.error.message
+        if reading.ms >= 1000:
+            said += f" ({reading.ms / 1000:.1f} s)"
+        titles = max(len(rung.title) for rung in self._rungs)
+        if self._columns < _NARROW:
+            lines = [f"{state} {reading.rung.title}", *self._wrapped(said, "  ")]
+        else:
+            indent = " " * (_STATE + titles + 5)
+            first, *more = self._wrapped(said, indent) or [""]
+            lines = [f"  {state} {reading.rung.title:<{titles}}  {first.strip()}".rstrip(), *more]
+        return "\n".join([*lines, *self._below(reading)])
+
+    def verdict(self, diagnosis: Diagnosis) -> str:
+        """What it all comes to."""
+        hidden = [reading for reading in diagnosis.readings if reading.state == "hidden"]
+        lines = []
+        for cause in dict.fromkeys(reading.because for reading in hidden):
+            names = ", ".join(reading.rung.title for reading in hidden if reading.because == cause)
+            by = next(reading.rung.title for reading in diagnosis.readings if reading.rung.slug == cause)
+            lines += self._wrapped(f"Behind {by}: {names}.", "  ")
+        took = f"{diagnosis.ms / 1000:.1f} s"
+        if diagnosis.traffic is not None:
+            took += f", {diagnosis.traffic / 1000:.0f} kB over the link"
+        cause_reading = diagnosis.cause
+        if cause_reading is None:
+            unseen = [reading.rung.title for reading in diagnosis.readings if reading.state == "unseen"]
+            words = f"ALL WELL but for what was not seen: {', '.join(unseen)}" if unseen else "ALL WELL"
+            verdict = style(self._stream, words, fg="green", bold=True)
+        else:
+            verdict = style(self._stream, f"CAUSE: {cause_reading.rung.title}", fg="red", bold=True)
+        return "\n".join([*lines, "", f"{verdict}  ({took})"])
+
+    def _below(self, reading: Reading) -> list[str]:
+        indent = "  " if self._columns < _NARROW else " " * (_STATE + 3)
+        rows: list[str] = []
+        if reading.error is not None:
+            error = reading.error
+            rows += self._wrapped(error.hint, indent, "cure  ")
+            rows += self._pasted(reading.command, indent)
+            code = f"{error.code} (exit status {int(error.exit_status)})"
+            rows += self._wrapped(f"{code}, more: phonecheck explain {error.code}", indent, "code  ")
+        elif reading.command and reading.state == "unseen":
+            rows += self._pasted(reading.command, indent)
+        return rows
+
+    @staticmethod
+    def _pasted(command: str, indent: str) -> list[str]:
+        """A command stands in one line, however long: it is to be pasted."""
+        return [f"{indent}try   {command}"] if command else []
+
+    def _wrapped(self, text: str, indent: str, head: str = "") -> list[str]:
+        return textwrap.wrap(
+            text,
+            max(self._columns - 1, len(indent) + len(head) + 12),
+            initial_indent=indent + head,
+            subsequent_indent=indent + " " * len(head),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
