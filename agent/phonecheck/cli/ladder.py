@@ -75,6 +75,8 @@ class Ladder:
             verdict = style(self._stream, words, fg="green", bold=True)
         else:
             verdict = style(self._stream, f"CAUSE: {cause_reading.rung.title}", fg="red", bold=True)
+            if cause_reading.error is not None:
+                return "\n".join([*lines, "", f"{verdict}  ({took})", f"phonecheck explain {cause_reading.error.code}"])
         return "\n".join([*lines, "", f"{verdict}  ({took})"])
 
     def _below(self, reading: Reading) -> list[str]:
@@ -84,8 +86,7 @@ class Ladder:
             error = reading.error
             rows += self._wrapped(error.hint, indent, "cure  ")
             rows += self._pasted(reading.command, indent)
-            code = f"{error.code} (exit status {int(error.exit_status)})"
-            rows += self._wrapped(f"{code}, more: phonecheck explain {error.code}", indent, "code  ")
+            rows.append(f"{indent}code  {error.code} (exit status {int(error.exit_status)})")
         elif reading.command and reading.state == "unseen":
             rows += self._pasted(reading.command, indent)
         return rows
