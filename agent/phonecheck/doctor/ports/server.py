@@ -2,8 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from phonecheck.deadline import Deadline
+from phonecheck.redact import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Where the platform says what it knows of an address, and the token that opens this and nothing else."""
+
+    url: str = field(repr=False)
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """An app server that answered, and took this device for one of its own.
+
+    Attributes:
+        asked: method and path of the question that it answered last.
+        status: of that answer.
+        ms: from the first packet to the end of that answer, TLS and name included.
+        busy: whether it asks to come later (429), so that nothing more is known.
+        coverage: None where it hands out no such token.
+    """
+
+    asked: str
+    status: int
+    ms: float
+    busy: bool = False
+    coverage: Coverage | None = None
 
 
 class Server(Protocol):
     """The app server, asked what costs nothing."""
+
+    def reach(self, deadline: Deadline) -> Reached:
+        """Ask it, over the link where it is reached there; no check is created.
+
+        Raises:
+            ServerError: it cannot be reached, or refuses. ConfigError: of the credential or a certificate.
+            AgentError: of the link that it is reached over.
+        """
+
+    def coverage(self, deadline: Deadline) -> Coverage | None:
+        """The token for the question about the mobile address; None where the server has no such route.
+
+        Raises:
+            AgentError: as :meth:`reach`.
+        """
