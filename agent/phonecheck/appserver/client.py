@@ -1,4 +1,4 @@
-"""The app server's client: creates a check, brings its result, and reports what came of one."""
+"""The app server's client: creates a check, brings its result, reports what came of one; and asks whether it is there."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from phonecheck.appserver import answers
+from phonecheck.appserver import answers, coverage
 from phonecheck.appserver.answers import Answer, Step
 from phonecheck.appserver.connection import Connection
+from phonecheck.appserver.coverage import Probe
 from phonecheck.appserver.faults import UnsentError
 from phonecheck.appserver.outbox import Verdict, verdict_of
 from phonecheck.config import Server
@@ -32,6 +33,7 @@ _PATHS: dict[str, tuple[str, str]] = {
 """Create and finish: the routes of the platform's own example server."""
 
 _REPORT = 'Set it to the path that takes them, as server.report = "/v0.2/phone-check/report".'
+_ANSWERED = "the app server had answered"
 _TRIES = 3
 """Connections that ``finish`` tries for one request."""
 
@@ -65,6 +67,7 @@ class AppServer:
         self._create_path, self._finish_path = settings.create or create, settings.finish or finish
         self._finish_method: Literal["GET", "POST"] = "GET" if settings.protocol == "v0.1" else "POST"
         self._report_path = settings.report
+        self._coverage_path = settings.coverage
         self._authenticated = token is not None or settings.client_cert is not None
         self._connection = Connection(settings, token, transport, clock)
         self._sleep = sleep
@@ -102,15 +105,9 @@ class AppServer:
         Raises:
             CheckError: as for ``create``, and check-expired. The others as for ``create``.
         """
-        path, body = self._finish_path, None
-        if self._finish_method == "GET":
-            path += f"{'&' if '?' in path else '?'}check_id={quote(check.id, safe='')}"
-        else:
-            if end.code is None:
-                raise ValueError("a v0.2 check is finished with its code")
-            body = {"check_id": check.id, "code": end.code.value}
-            if end.reference_id is not None:
-                body["reference_id"] = end.reference_id
+        path, body = self._finishing(check, end.code)
+        if body is not None and end.reference_id is not None:
+            body["reference_id"] = end.reference_id
         asked = 0
         while True:
             answer = self._ask("finish", self._finish_method, path, body, deadline, tries=_TRIES)
@@ -148,6 +145,31 @@ class AppServer:
         asked = f"POST {self._report_path}".partition("?")[0]
         return verdict_of(answer, asked, authenticated=self._authenticated)
 
+    def probe(self, deadline: Deadline) -> Probe:
+        """Ask whether the server is there and takes this device, once each by at most two routes; no check is created.
+
+        The first is for a coverage token. That it is refused says little: the server may not have the route, and a gateway
+        or a page that answers for all such routes answers as it likes. So the route that brings results is asked for a
+        check that nobody has, and what it says counts.
+
+        Raises:
+            ServerError: server-unreachable, server-rejected, protocol-mismatch. The others as ``create``.
+        """
+        asked = f"GET {self._coverage_path}".partition("?")[0]
+        deadline.require(_ANSWERED, ExitStatus.SERVER)
+        answer = self._connection.request("GET", self._coverage_path, None, deadline)
+        access = coverage.parse_access(answer.body) if answer.status == 200 else None
+        if access is not None or answer.status == 429:
+            return Probe(asked, answer.status, access)
+        path, body = self._finishing(coverage.NOBODYS, coverage.NO_CODE)
+        deadline.require(_ANSWERED, ExitStatus.SERVER)
+        answer = self._connection.request(self._finish_method, path, body, deadline)
+        if answer.status in (200, 202):
+            answers.parse_match(answer.body, coverage.NOBODYS)
+        elif answer.status not in coverage.ACCEPTED:
+            raise self._refusal(answer, "finish")
+        return Probe(f"{self._finish_method} {self._finish_path}".partition("?")[0], answer.status)
+
     def close(self) -> None:
         """Close the connections."""
         self._connection.close()
@@ -157,6 +179,15 @@ class AppServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _finishing(self, check: Check, code: Secret | None) -> tuple[str, dict[str, str] | None]:
+        """Path and body of the request that brings a check's result."""
+        path = self._finish_path
+        if self._finish_method == "GET":
+            return f"{path}{'&' if '?' in path else '?'}check_id={quote(check.id, safe='')}", None
+        if code is None:
+            raise ValueError("a v0.2 check is finished with its code")
+        return path, {"check_id": check.id, "code": code.value}
 
     def _refusal(self, answer: Answer, step: Step) -> AgentError:
         asked = f"POST {self._create_path}" if step == "create" else f"{self._finish_method} {self._finish_path}"

@@ -24,14 +24,12 @@ class Reached:
     Attributes:
         asked: method and path of the question that it answered last.
         status: of that answer.
-        ms: from the first packet to the end of that answer, TLS and name included.
         busy: whether it asks to come later (429), so that nothing more is known.
         coverage: None where it hands out no such token.
     """
 
     asked: str
     status: int
-    ms: float
     busy: bool = False
     coverage: Coverage | None = None
 
