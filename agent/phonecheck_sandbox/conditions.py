@@ -24,11 +24,24 @@ APP_FAULTS = (
 """Of the app server: its answers by status or shape, the check URLs it hands out, and what is wrong only at the finish or
 only for reports. ``report-lost`` takes the report and loses the answer; ``report-429`` asks to wait five seconds."""
 
-_WORDS = {"dns_fault": DNS_FAULTS, "app_fault": APP_FAULTS, "radio_black_hole": ("4", "6")}
+APN_ACCESS = ("portal", "portal-tls", "filtered")
+"""What an APN lets its subscribers have. Both portals answer port 80 of every host; port 443 is refused with the first, and
+answered with the portal's own certificate with the second. ``filtered`` drops all but DNS and the portal, silently."""
+PLATFORM_CERTS = ("expired", "not-yet-valid", "other-host", "other-ca")
+"""What is wrong with the platform's certificate."""
+
+_WORDS = {
+    "dns_fault": DNS_FAULTS,
+    "app_fault": APP_FAULTS,
+    "radio_black_hole": ("4", "6"),
+    "apn_access": APN_ACCESS,
+    "platform_cert": PLATFORM_CERTS,
+}
 _BOUNDS = {
     **dict.fromkeys(("radio_rtt", "radio_jitter", "radio_wake"), (0, 600_000)),
     "radio_loss": (0, 100),
     "radio_rate": (0, 10_000_000),
+    "radio_mtu": (0, 65_535),
     "platform_ttl": (1, 3600),
     **dict.fromkeys(("platform_pending", "mno_extra_hops"), (0, 10_000)),
 }
@@ -54,10 +67,19 @@ class Conditions:
     """The radio swallows everything."""
     radio_black_hole: str = ""
     """The radio swallows one family of packets: 4 or 6."""
+    radio_mtu: int = 0
+    """The radio swallows IP packets of more bytes than this, each way, and tells nobody; 0 is without a limit."""
+
+    apn_access: str = ""
+    """One of APN_ACCESS, for connections made from now on."""
 
     dns_fault: str = ""
     """One of DNS_FAULTS."""
 
+    platform_down: bool = False
+    """The platform's host answers no packet from outside; the app server, which sits beside it, still reaches it."""
+    platform_cert: str = ""
+    """One of PLATFORM_CERTS, shown to whoever comes from outside; not to the app server."""
     platform_status: int = 0
     """Answer the check URL with this: 400 404 409 412 429 500 501."""
     platform_create_status: int = 0

@@ -18,8 +18,8 @@ from phonecheck_sandbox.topology import nft
 _ADDRESSES: dict[str, tuple[IPv4Address | IPv6Address, ...]] = {
     "platform": (world.PLATFORM,),
     "mno": (
-        *(world.MNO_START, world.MNO_ENRICH, world.MNO_IDENTITY, world.LAB, world.MNO_PARTNER),
-        *(world.MNO_START_6, world.MNO_ENRICH_6, world.MNO_IDENTITY_6, world.LAB_6),
+        *(world.MNO_START, world.MNO_ENRICH, world.MNO_IDENTITY, world.LAB, world.PORTAL, world.MNO_PARTNER),
+        *(world.MNO_START_6, world.MNO_ENRICH_6, world.MNO_IDENTITY_6, world.LAB_6, world.PORTAL_6),
     ),
     "carrier-dns": (*world.CARRIER_DNS, *world.CARRIER_DNS_6),
     "public-dns": (world.PUBLIC_DNS,),

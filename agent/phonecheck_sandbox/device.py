@@ -61,6 +61,7 @@ def set_up(env: dict[str, str], *, bus_address: str, ca: Path) -> dict[str, str]
 
 def _settings() -> str:
     sections = {
+        "chain": {"platform": f"https://{world.PLATFORM_HOST}"},
         "server": {
             "url": f"https://{world.APP_SERVER_HOST}",
             "protocol": "v0.2",

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
-from phonecheck_sandbox import counters, device, scenarios, snapshot, topology, vpn
+from phonecheck_sandbox import counters, device, scenarios, snapshot, topology, vpn, walls
 from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.connections import Connections
 from phonecheck_sandbox.control import Reply, Request, parse
@@ -97,7 +97,7 @@ class Operations:
         return {"pid": self._keeper}
 
     async def _set(self, request: Request) -> None:
-        self._become(Conditions.parse(list(request.values), self._conditions))
+        await self._become(Conditions.parse(list(request.values), self._conditions))
 
     async def _scenario(self, request: Request) -> None:
         (name,) = request.values
@@ -105,7 +105,7 @@ class Operations:
         scenario.check_running(name)
         if scenario.acts:
             await self._ready.wait()
-        self._become(Conditions(**scenario.conditions))
+        await self._become(Conditions(**scenario.conditions))
         await self.act(scenario.acts)
 
     async def act(self, acts: Iterable[str]) -> None:
@@ -119,11 +119,13 @@ class Operations:
             await self._verbs[request.verb](request)
 
     async def _reset(self, _: Request) -> None:
-        self._become(Conditions())
+        await self._become(Conditions())
 
-    def _become(self, conditions: Conditions) -> None:
+    async def _become(self, conditions: Conditions) -> None:
+        before = dataclasses.replace(self._conditions)
         self._conditions.update(dataclasses.asdict(conditions))
         self._parts.tell(self._conditions)
+        await asyncio.to_thread(walls.apply, conditions, before)
 
     async def _configure(self, request: Request) -> None:
         (word,) = request.values

@@ -32,6 +32,7 @@ def provision(root: Path) -> None:
 def settings() -> str:
     """Those of a device that brings its modem up by itself and reports what came of it."""
     sections: dict[str, dict[str, str]] = {
+        "chain": {"platform": f"https://{world.PLATFORM_HOST}"},
         "server": {"url": f"https://{world.APP_SERVER_HOST}", "protocol": "v0.2", "report": world.REPORT_PATH},
         "modem": {"connect": "auto", "apn": "internet"},
     }

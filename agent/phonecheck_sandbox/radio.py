@@ -32,7 +32,8 @@ LONGEST_BACKLOG = 1.0
 MOST_IN_FLIGHT = 4096
 """Packets on the way in one direction, whatever they wait for."""
 
-_LARGEST_PACKET = 65535 + 14
+_ETHERNET_HEADER = 14
+_LARGEST_PACKET = 65535 + _ETHERNET_HEADER
 _IPV4, _IPV6, _ARP = b"\x08\x00", b"\x86\xdd", b"\x08\x06"
 _SOLICITATION, _ADVERTISEMENT = 135, 136  # RFC 4861, 4.3 and 4.4
 _AT_ONCE = 32
@@ -71,6 +72,8 @@ class Air:
         if conditions.radio_dead or self._chance.uniform(0, 100) < conditions.radio_loss:
             return
         if conditions.radio_black_hole and conditions.radio_black_hole == _family(packet, ethernet=self._ethernet):
+            return
+        if conditions.radio_mtu and len(packet) - _ETHERNET_HEADER * self._ethernet > conditions.radio_mtu:
             return
         if now - self._silent_since > IDLE_AFTER:
             self._awake_at = now + conditions.radio_wake / 1000

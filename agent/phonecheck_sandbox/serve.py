@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from phonecheck_sandbox.carrier.dns import NameServer
 
+_LOOPBACK = IPv4Address("127.0.0.1")
 PARTNER_SECRET = "sandbox-partner-secret"  # noqa: S105  between two servers of the sandbox
 
 
@@ -61,8 +63,12 @@ class Node:
         protocol: type[asyncio.Protocol] | str = "h11",
         *,
         address6: IPv6Address | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> None:
-        """Serve an application: by TLS as ``host`` on port 443, or plain on port 80 where it is None."""
+        """Serve an application: by TLS as ``host`` on port 443, or plain on port 80 where it is None.
+
+        ``context`` is the TLS context; None for the ordinary one of ``host``.
+        """
         config = uvicorn.Config(
             app,
             http=protocol,
@@ -79,7 +85,7 @@ class Node:
         )
         config.load()
         if host is not None:
-            config.ssl = self.certificates.server_context(host)
+            config.ssl = context or self.certificates.server_context(host)
         listeners = [_bound(socket.SOCK_STREAM, one, 443 if host else 80) for one in self.served(address, address6)]
         self.web.append((_Quiet(config), listeners))
 
@@ -98,6 +104,8 @@ class _Quiet(uvicorn.Server):
 
 def internet(node: Node) -> None:
     """The platform, the app server on its bad days, and the public DNS."""
+    from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
+
     from phonecheck_sandbox.carrier.dns import NameServer, Zone
     from phonecheck_sandbox.internet import faults
     from phonecheck_sandbox.internet.local_names import LocalNames
@@ -128,10 +136,15 @@ def internet(node: Node) -> None:
     context = node.certificates.client_context()
     platform = create_platform(platform_settings, node.conditions, transport=LocalNames(world.PUBLIC_NAMES, context))
     reports = Received(node.reports) if node.reports else None
-    app = create_app(server_settings, transport=LocalNames(world.PUBLIC_NAMES, context), reports=reports)
+    # By a door of its own: what is wrong with the platform's front is between it and the device.
+    platform_by_loopback = LocalNames({world.PLATFORM_HOST: _LOOPBACK}, context)
+    app = create_app(server_settings, transport=platform_by_loopback, reports=reports)
     app_server = faults.Faults(app, node.conditions)
     node.on_conditions = app_server.rearm
-    node.add_web(platform, world.PLATFORM, world.PLATFORM_HOST)
+    front = node.certificates.faulty_context(world.PLATFORM_HOST, lambda: node.conditions.platform_cert)
+    node.add_web(platform, world.PLATFORM, world.PLATFORM_HOST, context=front)
+    node.add_web(platform, _LOOPBACK, world.PLATFORM_HOST)
+    node.add_web(HTTPSRedirectMiddleware(platform), world.PLATFORM, None)
     node.add_web(app_server, world.APP_SERVER, world.APP_SERVER_HOST, app_server.protocol())
     # The public DNS is sound always: dns_fault is the carrier's.
     public = NameServer(Zone(world.PUBLIC_NAMES, clients=None), Conditions())
@@ -139,11 +152,12 @@ def internet(node: Node) -> None:
 
 
 def carrier(node: Node) -> None:
-    """The operator's hops and its partner interface, the lab, the carrier's two name servers, and its NAT64."""
+    """The operator's hops and partner interface, its portal, the lab, the carrier's two name servers, and its NAT64."""
     from phonecheck_sandbox.carrier import nat64
     from phonecheck_sandbox.carrier.dns import NameServer, Zone
     from phonecheck_sandbox.carrier.lab import Boxes, Lab
     from phonecheck_sandbox.carrier.mno import Mno, MnoSettings
+    from phonecheck_sandbox.carrier.portal import create_portal
 
     settings = MnoSettings(
         enrich_url=f"http://{world.MNO_ENRICH_HOST}",
@@ -160,6 +174,10 @@ def carrier(node: Node) -> None:
     node.add_web(mno.enrich, world.MNO_ENRICH, None, address6=world.MNO_ENRICH_6)
     node.add_web(mno.identity, world.MNO_IDENTITY, world.MNO_IDENTITY_HOST, address6=world.MNO_IDENTITY_6)
     node.add_web(mno.partner, world.MNO_PARTNER, world.MNO_PARTNER_HOST)
+
+    portal = create_portal(world.PORTAL_HOST)
+    for host in (None, world.PORTAL_HOST):
+        node.add_web(portal, world.PORTAL, host, address6=world.PORTAL_6)
 
     lab_hosts = [name for name, address in world.CARRIER_NAMES.items() if address == world.LAB]
     lab = Lab(

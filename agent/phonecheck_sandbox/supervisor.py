@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phonecheck_sandbox import counters, device, leases, mobile_link, pki, topology, world
+from phonecheck_sandbox import counters, device, leases, mobile_link, pki, topology, walls, world
 from phonecheck_sandbox.connections import Connections
 from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.lifetime import CALLER, exit_status
@@ -131,6 +131,7 @@ class _Supervisor:
             asyncio.to_thread(_build_network, self._sessions, gateway=self._plan.gateway, with_6="6" in self._plan.ip),
         )
         conditions = self._plan.conditions
+        await asyncio.to_thread(walls.apply, conditions)
         run = ("--run", str(self._certificates))
         carrier = (*run, *(f"--nat64={fd}" for fd in nat64))
         await asyncio.gather(

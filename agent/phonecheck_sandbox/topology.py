@@ -35,7 +35,10 @@ _DEFAULT_ROUTES = (
 )
 _SERVICES: tuple[tuple[str, str, tuple[IPv4Address, ...]], ...] = (
     ("internet", "lo", (world.PLATFORM, world.APP_SERVER, world.PUBLIC_DNS)),
-    ("carrier", "lo", (world.MNO_START, world.MNO_ENRICH, world.MNO_IDENTITY, world.LAB, *world.CARRIER_DNS)),
+    (
+        *("carrier", "lo"),
+        (world.MNO_START, world.MNO_ENRICH, world.MNO_IDENTITY, world.LAB, world.PORTAL, *world.CARRIER_DNS),
+    ),
     ("carrier", "up0", (world.MNO_PARTNER,)),
 )
 _NAT = {
@@ -45,7 +48,7 @@ _NAT = {
 _ADDRESSES_6 = (("device", "lan0", world.LAN0_6), ("lan", "home0", world.LAN_ROUTER_6))
 _DEFAULT_ROUTE_6 = ("device", "lan0", world.LAN_ROUTER_6.ip, 100)
 _SERVICES_6: tuple[IPv6Address, ...] = (
-    *(world.MNO_START_6, world.MNO_ENRICH_6, world.MNO_IDENTITY_6, world.LAB_6),
+    *(world.MNO_START_6, world.MNO_ENRICH_6, world.MNO_IDENTITY_6, world.LAB_6, world.PORTAL_6),
     *world.CARRIER_DNS_6,
 )
 

@@ -78,11 +78,17 @@ LAB_OTHER_HOST, TLS13_RESET_HOST, TLS13_SILENT_HOST, SLOW_TLS_HOST = (
 )
 """The lab again with a good certificate; carrier boxes that reset or swallow a modern ClientHello; a slow handshake."""
 
-MNO_START_6, MNO_ENRICH_6, MNO_IDENTITY_6, LAB_6 = (IPv6Address(f"2001:db8:65::{n}") for n in (10, 11, 12, 20))
+PORTAL_HOST = "portal.mno.example"
+"""Where an APN that is not open leads everybody (conditions.APN_ACCESS)."""
+
+MNO_START_6, MNO_ENRICH_6, MNO_IDENTITY_6, LAB_6, PORTAL_6 = (
+    IPv6Address(f"2001:db8:65::{n}") for n in (10, 11, 12, 20, 30)
+)
 MNO_START = IPv4Address("10.65.0.10")
 MNO_ENRICH = IPv4Address("10.65.0.11")
 MNO_IDENTITY = IPv4Address("10.65.0.12")
 LAB = IPv4Address("10.65.0.20")
+PORTAL = IPv4Address("10.65.0.30")
 
 PUBLIC_NAMES: dict[str, IPv4Address] = {
     PLATFORM_HOST: PLATFORM,
@@ -94,6 +100,7 @@ CARRIER_NAMES: dict[str, IPv4Address] = {
     MNO_START_HOST: MNO_START,
     MNO_ENRICH_HOST: MNO_ENRICH,
     MNO_IDENTITY_HOST: MNO_IDENTITY,
+    PORTAL_HOST: PORTAL,
     LAB_HOST: LAB,
     WRONG_HOST: LAB,
     EXPIRED_HOST: LAB,
@@ -109,6 +116,7 @@ CARRIER_NAMES_6: dict[str, IPv6Address] = {
     MNO_START_HOST: MNO_START_6,
     MNO_ENRICH_HOST: MNO_ENRICH_6,
     MNO_IDENTITY_HOST: MNO_IDENTITY_6,
+    PORTAL_HOST: PORTAL_6,
     **{name: LAB_6 for name, address in CARRIER_NAMES.items() if address == LAB},
 }
 """Its AAAA. The platform, like much of the Internet, has none."""

@@ -139,7 +139,11 @@ def settings(device: Device, tmp_path: Path) -> Callable[[str], dict[str, str]]:
         text = device.run("sh", "-c", "cat $PHONECHECK_CONFIG").stdout
         text = text.replace('protocol = "v0.2"', f'protocol = "{protocol}"\n{server}')
         file = tmp_path / "agent.toml"
-        file.write_text(f"{text}\n{more}")
+        # A table that is there already cannot be opened again.
+        for part in re.split(r"^(?=\[)", more, flags=re.MULTILINE):
+            table = part.partition("\n")[0]
+            text = text.replace(table, part, 1) if part and table in text else f"{text}\n{part}"
+        file.write_text(text)
         return {"PHONECHECK_CONFIG": str(file)}
 
     return write

@@ -77,7 +77,7 @@ def test_a_link_that_goes_while_a_hop_is_awaited(event: str, device_of_its_own: 
     device = device_of_its_own
     device.set(**EVENTS[event])
     file = tmp_path / "agent.toml"
-    file.write_text(device.run("sh", "-c", "cat $PHONECHECK_CONFIG").stdout + SETTINGS)
+    file.write_text(device.run("sh", "-c", "cat $PHONECHECK_CONFIG").stdout.replace("[chain]\n", SETTINGS))
     device.packets(reset=True)
     said, seconds = react(device, str(file), event)
     answer = said["answer"]
