@@ -1,10 +1,11 @@
-"""The app server: routes for devices, which alone know nothing and learn one thing, whether their number matched.
+"""The app server: routes for devices, which alone know nothing and learn of a check one thing, whether the number matched.
 
     POST /v0.1/phone-check                 {"phone_number"}    -> {"check_id", "check_url", "ttl"}
     GET  /v0.1/phone-check?check_id=…                          -> {"match"} | 202 {"status"}
     POST /v0.2/phone-check                 {"phone_number"}    -> {"check_id", "check_url", "ttl"}
     POST /v0.2/phone-check/exchange-code   {"check_id", "code", "reference_id"?} -> {"match"}
     POST /v0.1|v0.2/phone-check/report     {"report", "trigger", "at", "outcome"} -> {"report"}
+    GET  /coverage-access-token                                -> {"token", "url"}
 
 A check belongs to the device that created it; nobody else gets its result or finishes it. The platform's own example
 server does not see to that, and is told where to redirect by the client (docs/protocol.md, 4.4).
@@ -96,6 +97,7 @@ def create_app(
             route("/v0.2/phone-check/exchange-code", "POST", server.exchange_code),
             route("/v0.1/phone-check/report", "POST", server.report),
             route("/v0.2/phone-check/report", "POST", server.report),
+            route("/coverage-access-token", "GET", server.coverage_access_token),
         ],
         exception_handlers={ProblemError: on_problem, HTTPException: on_http_exception},
         lifespan=lifespan,
@@ -116,6 +118,7 @@ class _AppServer:
     ) -> None:
         self._devices = settings.devices
         self._redirect_url = settings.redirect_url
+        self._coverage_url = settings.platform_url + "/coverage/v0.1/device_ip"
         self._platform = platform
         self._sessions = sessions
         self._clock = clock
@@ -184,6 +187,11 @@ class _AppServer:
         if new:
             log.info("%s reports %s%s", device, report.outcome, f", {report.error_code}" if report.error_code else "")
         return JSONResponse({"report": report.id}, 201 if new else 200)
+
+    async def coverage_access_token(self, _request: Request, _device: str) -> Response:
+        """What a device needs to ask the platform, over its modem, whose address it has there."""
+        token = await self._platform.coverage_token()
+        return JSONResponse({"token": token.value, "url": self._coverage_url})
 
 
 def _authenticated(device: str | None) -> str:

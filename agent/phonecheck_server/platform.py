@@ -88,6 +88,21 @@ class Platform:
         """Close the connections."""
         await self._http.aclose()
 
+    async def coverage_token(self) -> Secret:
+        """A new token that opens the coverage API and nothing else, for it is handed to a device.
+
+        Raises:
+            ProblemError: as :meth:`create`; 501, this project's credentials do not open that API.
+        """
+        status, headers, answer = await self._ask_for_token("coverage")
+        if status == 400 and answer.get("error") == "invalid_scope":  # RFC 6749 §5.2
+            raise ProblemError(501, "coverage_unavailable", "The project's credentials do not open the coverage API.")
+        token, _ = _token(status, headers, answer)
+        # A platform may grant another scope than was asked for, and then says so (RFC 6749 §5.1).
+        if answer.get("scope", "coverage") != "coverage":
+            raise _unusable("The platform gave a token that opens more than was asked for.")
+        return token
+
     async def create(
         self, version: Version, number: PhoneNumber, *, reference_id: str, redirect_url: str | None
     ) -> CreatedCheck:
@@ -151,17 +166,13 @@ class Platform:
         async with self._fetching:
             if self._token is None or self._clock() > self._token_until - 60:
                 asked = self._clock()
-                request = self._http.build_request(
-                    "POST", "/oauth2/v1/token", data={"grant_type": "client_credentials", "scope": "phone_check"}
-                )
-                status, headers, answer = await self._send(request, auth=self._credentials)
-                token, lifetime = answer.get("access_token"), answer.get("expires_in")
-                if status == 429:
-                    raise _refused(status, headers, answer)
-                if status != 200 or not isinstance(token, str) or not isinstance(lifetime, int | float):
-                    raise _unusable(f"The platform gave no access token (HTTP {status}).")
-                self._token, self._token_until = Secret(token), asked + lifetime
+                self._token, lifetime = _token(*await self._ask_for_token("phone_check"))
+                self._token_until = asked + lifetime
             return self._token
+
+    async def _ask_for_token(self, scope: str) -> tuple[int, httpx.Headers, dict[str, object]]:
+        form = {"grant_type": "client_credentials", "scope": scope}
+        return await self._send(self._http.build_request("POST", "/oauth2/v1/token", data=form), auth=self._credentials)
 
     async def _send(
         self, request: httpx.Request, auth: httpx.Auth | None = None
@@ -182,6 +193,16 @@ class Platform:
         except (ValueError, RecursionError):
             values = None
         return response.status_code, response.headers, values if isinstance(values, dict) else {}
+
+
+def _token(status: int, headers: httpx.Headers, answer: dict[str, object]) -> tuple[Secret, float]:
+    """An access token and its lifetime in seconds."""
+    if status == 429:
+        raise _refused(status, headers, answer)
+    token, lifetime = answer.get("access_token"), answer.get("expires_in")
+    if status != 200 or not isinstance(token, str) or not isinstance(lifetime, int | float):
+        raise _unusable(f"The platform gave no access token (HTTP {status}).")
+    return Secret(token), lifetime
 
 
 def _result(answer: dict[str, object]) -> Result:
