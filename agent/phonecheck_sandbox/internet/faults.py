@@ -77,7 +77,7 @@ class Faults:
         """What is wrong at this step; that the fault is of this step only, its name need not say any more."""
         fault = self._conditions.app_fault
         only, _, rest = fault.partition("-")
-        if only not in ("finish", "report"):
+        if only not in ("finish", "report", "coverage"):
             return fault
         if only != step:
             return ""
@@ -143,6 +143,8 @@ def _step(scope: Scope) -> str:
     path = str(scope["path"])
     if path.endswith("/report"):
         return "report"
+    if path == "/coverage-access-token":
+        return "coverage"
     return "finish" if scope["method"] == "GET" or path.endswith("/exchange-code") else "create"
 
 

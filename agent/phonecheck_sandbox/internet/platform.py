@@ -1,7 +1,7 @@
 """The platform: PhoneCheck v0.1 and v0.2 as their OpenAPI says (openapi/specs/products.yaml), with an MNO behind it.
 
 What the specification leaves open was decided here and is marked "our choice": no client may rely on it. Lists,
-traces and callbacks are not served.
+traces and callbacks are not served. Of the coverage API there is what a device asks: coverage.py.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from starlette.routing import Route
 from phonecheck_sandbox import secret
 from phonecheck_sandbox.expiring import Expiring
 from phonecheck_sandbox.internet.checks import Check, Version
+from phonecheck_sandbox.internet.coverage import Coverage
 from phonecheck_sandbox.internet.oauth import OAuth
 from phonecheck_sandbox.internet.partner import Partner, PartnerError
 from phonecheck_sandbox.internet.problems import OF_CREATE, OF_REDIRECT, problem, problem_of_status
@@ -53,6 +54,7 @@ class PlatformSettings:
         mobile_range: addresses that mobile operators use.
         carrier_numbers: what the numbers of the operator at ``mobile_range`` begin with.
         network_id: MCC and MNC of that operator.
+        network_name: what the platform calls it.
         mno_start: where the operator takes browsers over.
         partner_url: where it exchanges tokens for numbers.
         partner_secret: what opens that.
@@ -69,6 +71,7 @@ class PlatformSettings:
     partner_url: str
     partner_secret: str
     redirect_url: str
+    network_name: str = "Sandbox Mobile"
 
 
 def create_platform(
@@ -101,8 +104,8 @@ def create_platform(
     async def public(handler: _Handler, request: Request) -> Response:
         return rate.headed(rate.refusal() or await handler(request))
 
-    async def authorized(handler: _Handler, request: Request) -> Response:
-        return oauth.refusal(request, "phone_check") or await public(handler, request)
+    async def authorized(handler: _Handler, request: Request, scope: str = "phone_check") -> Response:
+        return oauth.refusal(request, scope) or await public(handler, request)
 
     def routes(version: Version) -> list[Route]:
         checks = f"/phone_check/{version}/checks"
@@ -118,8 +121,15 @@ def create_platform(
             found.append(Route(one, partial(authorized, platform.patch), methods=["PATCH"]))
         return found
 
+    coverage = Coverage(settings.mobile_range, settings.network_id, settings.network_name, conditions)
+    device_ip = "/coverage/v0.1/device_ip"
+    reachability = [
+        Route(device_ip, partial(authorized, coverage.of_device, scope="coverage"), methods=["GET"]),
+        Route("/public" + device_ip, partial(public, coverage.of_device), methods=["GET"]),
+    ]
+    token = Route("/oauth2/v1/token", oauth.token, methods=["POST"])
     return Starlette(
-        routes=[Route("/oauth2/v1/token", oauth.token, methods=["POST"]), *routes("v0.1"), *routes("v0.2")],
+        routes=[token, *routes("v0.1"), *routes("v0.2"), *reachability],
         lifespan=lifespan,
     )
 
