@@ -76,6 +76,14 @@ class ModemBus:
             return ""
         return str(name)
 
+    def name(self, timeout: float) -> str:
+        """This connection's own name on the bus; timeout in seconds, for the first use of it.
+
+        Raises:
+            ModemError: modem-manager-unavailable, the bus cannot be reached.
+        """
+        return str(self._open(timeout).connection.get_unique_name())
+
     def call(
         self,
         path: str,

@@ -109,6 +109,16 @@ class ModemManager:
         """
         return self._bus.owner(names.SERVICE, _timeout(deadline))
 
+    def version(self, deadline: Deadline) -> str:
+        """The version of the ModemManager that runs; empty where it does not say.
+
+        Raises:
+            ModemError: modem-manager-unavailable, not-authorized.
+            DeadlineExceeded: with a modem's exit status.
+        """
+        properties = self._bus.get_all(names.ROOT, names.SERVICE, _timeout(deadline))
+        return parse.version(properties.get("Version"))
+
     def watch(self, changed: Callable[[], None], deadline: Deadline) -> Callable[[], None]:
         """Hear of changes, as :meth:`ModemBus.watch`; what is returned ends it.
 

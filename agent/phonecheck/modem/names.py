@@ -19,6 +19,7 @@ SIM = f"{SERVICE}.Sim"
 BEARER = f"{SERVICE}.Bearer"
 
 NETWORK_MANAGER = "org.freedesktop.NetworkManager"
+POLKIT = "org.freedesktop.PolicyKit1"
 
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 PROPERTIES = "org.freedesktop.DBus.Properties"

@@ -77,6 +77,11 @@ def parts(objects: object) -> Iterator[tuple[str, str]]:
             yield bearer, names.BEARER
 
 
+def version(value: object) -> str:
+    """A program's version, fit to be shown."""
+    return _text(value)
+
+
 def age_of(path: str) -> tuple[int, str]:
     """A sort key: object paths end in a counter, and the lower number is the older object."""
     digits = re.search(r"[0-9]{1,9}\Z", path)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from phonecheck.config import Settings
 from phonecheck.errors import AgentError, BearerError, ModemError
 from phonecheck.model import (
     Bearer,
@@ -43,6 +44,20 @@ class Wishes:
     has_pin: bool = False
     wait: bool = False
     family: Family = "auto"
+
+    @classmethod
+    def of(cls, settings: Settings, *, has_pin: bool) -> Wishes:
+        """What the settings allow."""
+        choice = settings.modem
+        return cls(
+            connect=choice.connect == "auto",
+            apn=choice.apn,
+            ip_type=choice.ip_type,
+            roaming=choice.roaming,
+            has_pin=has_pin,
+            wait=choice.wait > 0,
+            family=settings.link.family,
+        )
 
 
 @dataclass(frozen=True, slots=True)

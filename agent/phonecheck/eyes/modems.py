@@ -1,0 +1,215 @@
+"""The system bus, polkit, ModemManager and the chosen modem of this device."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from phonecheck.config import Settings
+from phonecheck.deadline import Deadline
+from phonecheck.doctor.ports.modem import Permission, Sight, Step
+from phonecheck.errors import AgentError, DeadlineExceeded, ExitStatus, ModemError
+from phonecheck.eyes.way import Way
+from phonecheck.model import Modem
+
+if TYPE_CHECKING:
+    from phonecheck.modem.bus import ModemBus
+    from phonecheck.modem.manager import ModemManager
+    from phonecheck.modem.ready import Wishes
+
+T = TypeVar("T")
+
+_SECONDS = 5.0
+"""For one question; whoever answers does so in milliseconds, or hangs."""
+_SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+"""Where ModemManager may be, whatever the user's own PATH is."""
+
+
+class Reader(Protocol):
+    """What is needed of a run; :class:`~phonecheck.session.Session` is the real one."""
+
+    def read_modem(
+        self,
+        deadline: Deadline,
+        near: Callable[[], None],
+        say: Callable[[str], None],
+        saw: Callable[[Modem], None],
+    ) -> Modem | None:
+        """Make the modem ready."""
+
+
+class RealModems:
+    """Each question is asked once; the modem is made ready once, and watched on its way by all who wait.
+
+    Args:
+        session: makes it ready.
+        settings: the same as the session's.
+        traffic: whether it may.
+        bus: to ask by; None for the system bus.
+    """
+
+    def __init__(self, session: Reader, settings: Settings, *, traffic: bool, bus: ModemBus | None = None) -> None:
+        self._session, self._settings, self._traffic = session, settings, traffic
+        self._bus = bus
+        self._opening = threading.Lock()
+        self._reading = _Once(self._read)
+        self._asking = _Once(self._ask_version)
+        self._permission = _Once(self._ask_permission)
+        self._way: Way | None = None
+
+    def reach_bus(self, deadline: Deadline) -> None:
+        """Ask the bus for its id."""
+        from phonecheck.modem.brought import bus_id
+
+        bus_id(self._dbus(), _seconds(deadline))
+
+    def bus_moved(self) -> bool:
+        """Whether the variable that moves it is set."""
+        return bool(os.environ.get("DBUS_SYSTEM_BUS_ADDRESS"))
+
+    def permission(self, deadline: Deadline) -> Permission:
+        """Asked of polkit, for the next thing that ``verify`` would do."""
+        return self._permission.get(deadline)
+
+    def installed(self) -> bool:
+        """Whether its program is where programs of the system are."""
+        return shutil.which("ModemManager", path=_SYSTEM_PATH) is not None
+
+    def version(self, deadline: Deadline) -> str:
+        """Asked of ModemManager, which is not started for it."""
+        return self._asking.get(deadline)
+
+    def modem(self) -> Modem | None:
+        """Read once."""
+        return self._reading.get(Deadline(_SECONDS))
+
+    def ready(self, deadline: Deadline) -> Modem | None:
+        """The end of the way; where nothing may be sent, the modem as it is."""
+        if not self._traffic:
+            return self.modem()
+        way = self._begin(deadline)
+        if not way.wait(lambda _: False, deadline):
+            raise DeadlineExceeded("The time allowed passed before the modem was ready.", exit_status=ExitStatus.MODEM)
+        return way.result()
+
+    def sight(self, far_enough: Callable[[Modem], bool], deadline: Deadline) -> Sight | None:
+        """The modem as it is, or on its way."""
+        modem = self.modem()
+        if modem is None:
+            return None
+        if not self._traffic or far_enough(modem):
+            return self._judge(modem)
+        way = self._begin(deadline)
+        arrived = way.wait(far_enough, deadline)
+        modem = way.last or modem
+        if far_enough(modem):
+            return self._judge(modem)
+        if not arrived:
+            seen = self._judge(modem)
+            late = DeadlineExceeded(
+                "The time allowed passed while the modem was made ready.", exit_status=ExitStatus.MODEM
+            )
+            return seen if seen.error is not None else Sight(modem, "stop", late)
+        return self._judge(modem) if way.error is None else Sight(modem, "stop", way.error)
+
+    def close(self) -> None:
+        """Leave the bus."""
+        if self._bus is not None:
+            self._bus.close()
+
+    def _begin(self, deadline: Deadline) -> Way:
+        with self._opening:
+            if self._way is None:
+                self._way = Way(partial(self._session.read_modem, deadline, lambda: None, lambda _: None))
+            return self._way
+
+    def _judge(self, modem: Modem) -> Sight:
+        """What the run would do next, in the doctor's words."""
+        from phonecheck.modem import ready
+
+        try:
+            step = ready.next_step(modem, self._wishes, ready.Done())
+        except ModemError as error:
+            return Sight(modem, "stop", error)
+        match step:
+            case ready.Ready():
+                return Sight(modem, "use", bearer=ready.bearer_of(modem, self._wishes.family))
+            case ready.Wait():
+                return Sight(modem, "wait", step.error)
+        steps: dict[type, Step] = {ready.SendPin: "unlock", ready.Enable: "enable", ready.Connect: "connect"}
+        return Sight(modem, steps[type(step)])
+
+    def _read(self, deadline: Deadline) -> Modem | None:
+        if self._settings.link.interface is not None:
+            return None
+        return self._manager().find(self._settings.modem.id, deadline)
+
+    @cached_property
+    def _wishes(self) -> Wishes:
+        from phonecheck.modem.ready import Wishes
+        from phonecheck.session import pin_of
+
+        return Wishes.of(self._settings, has_pin=pin_of(self._settings) is not None)
+
+    def _ask_version(self, deadline: Deadline) -> str:
+        return self._manager().version(deadline)
+
+    def _ask_permission(self, deadline: Deadline) -> Permission:
+        from phonecheck.modem import authority
+
+        action = authority.NETWORK_CONTROL if self._is_network_managers(deadline) else authority.CONTROL
+        return Permission(action, authority.verdict(self._dbus(), action, _seconds(deadline)))
+
+    def _is_network_managers(self, deadline: Deadline) -> bool:
+        """Whether all that is left to do is NetworkManager's; what comes before connecting is done by us."""
+        from phonecheck.modem.networkmanager import NetworkManager
+
+        try:
+            modem = self.modem()
+            if modem is None or self._judge(modem).step != "connect":
+                return False
+            return NetworkManager(self._dbus()).manages(modem.path, _seconds(deadline))
+        except AgentError:  # whose rung this is says so
+            return False
+
+    def _manager(self) -> ModemManager:
+        from phonecheck.modem.manager import ModemManager
+
+        return ModemManager(self._dbus())
+
+    def _dbus(self) -> ModemBus:
+        from phonecheck.modem.bus import ModemBus
+
+        with self._opening:
+            if self._bus is None:
+                self._bus = ModemBus()
+            return self._bus
+
+
+class _Once(Generic[T]):
+    """A question whose first answer holds, an error too; whoever asks meanwhile waits for it."""
+
+    def __init__(self, ask: Callable[[Deadline], T]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._answer: tuple[T] | AgentError | None = None
+
+    def get(self, deadline: Deadline) -> T:
+        """The answer; the deadline is for whoever is first."""
+        with self._lock:
+            if self._answer is None:
+                try:
+                    self._answer = (self._ask(deadline),)
+                except AgentError as error:
+                    self._answer = error
+        if isinstance(self._answer, AgentError):
+            raise self._answer
+        return self._answer[0]
+
+
+def _seconds(deadline: Deadline) -> float:
+    return min(_SECONDS, deadline.require("the system bus answered", ExitStatus.MODEM))
