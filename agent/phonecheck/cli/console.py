@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from phonecheck import redact
+from phonecheck.cli import spelling
 from phonecheck.errors import AgentError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,6 +35,13 @@ def options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def modem_ids(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What a shell may complete --modem or ID with: the ids of the modems that are there, or nothing."""
+    from phonecheck.cli import completion
+
+    return [one for one in completion.modem_ids() if one.startswith(incomplete)]
 
 
 def link_options(command: F) -> F:
@@ -64,6 +73,7 @@ def link_options(command: F) -> F:
             metavar="ID",
             envvar="PHONECHECK_MODEM",
             show_envvar=True,
+            shell_complete=modem_ids,
             help="iccid:…, imei:… or a device path.",
         ),
     ):
@@ -99,9 +109,27 @@ def style(stream: Any, text: str, **styles: Any) -> str:
     return click.style(text, **styles) if colour(stream) else text
 
 
-def fit(text: str, width: int) -> str:
-    """Text of at most so many characters, above 0."""
-    return text if len(text) <= width else text[: width - 1] + "…"
+def columns(stream: Any) -> int:
+    """How wide a terminal is; 80 for what is none and for one that does not say. COLUMNS goes before."""
+    if stream is sys.stdout:
+        return shutil.get_terminal_size((80, 24)).columns
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
+def as_written(stream: Any, text: str) -> str:
+    """Text as a stream will show it: one that is not UTF-8 spells an ellipsis with three characters."""
+    return spelling.as_written(text, getattr(stream, "encoding", "utf-8"))
+
+
+def fit(text: str, width: int, stream: Any = None) -> str:
+    """Text of at most so many characters, above 0, where it is written to the stream."""
+    text, dots = (text, "…") if stream is None else (as_written(stream, text), as_written(stream, "…"))
+    if len(text) <= width:
+        return text
+    return text[: width - len(dots)] + dots if width > len(dots) else text[:width]
 
 
 def print_answer(text: str) -> None:
@@ -134,7 +162,7 @@ def print_error(error: AgentError) -> None:
 def print_cause(message: str, hint: str, code: str, exit_status: int, *, retryable: bool) -> None:
     """The same for an error that another process had."""
     again = ", worth another try" if retryable else ""
-    _print_failure(message, hint, f"{code} (exit status {exit_status}{again})")
+    _print_failure(message, hint, f"{code} (exit status {exit_status}{again})", _more(code))
 
 
 def print_usage_error(error: click.ClickException) -> None:
@@ -143,10 +171,28 @@ def print_usage_error(error: click.ClickException) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2's; its message is the help itself
         say(error.format_message())
         return
+    cure = f"{context.command_path if context else 'phonecheck'} --help"
+    message = error.format_message()
+    if meant := getattr(error, "possibilities", None):
+        # Of a word of ours that is nearly right, and of click's options alike; click's own words differ by its version.
+        message, cure = error.message, f"Did you mean {' or '.join(meant)}? See {cure}"
     # What was typed in the wrong place may be a number or a check URL.
-    message = redact.text(error.format_message())
-    _print_failure(message, f"{context.command_path if context else 'phonecheck'} --help", "usage (exit status 2)")
+    _print_failure(redact.text(message), cure, "usage (exit status 2)")
 
 
-def _print_failure(cause: str, cure: str, code: str) -> None:
-    say(f"{style(sys.stderr, 'phonecheck:', bold=True, fg='red')} {cause}\n  cure  {cure}\n  code  {code}")
+def _more(code: str) -> str:
+    """Where a person at a terminal finds the code's page."""
+    if not sys.stderr.isatty():
+        return ""
+    from phonecheck.cli.explain import kinds
+
+    return f"phonecheck explain {code}" if code in kinds() else ""
+
+
+def _print_failure(cause: str, cure: str, code: str, more: str = "") -> None:
+    lines = [f"{style(sys.stderr, 'phonecheck:', bold=True, fg='red')} {cause}", f"  cure  {cure}", f"  code  {code}"]
+    if more:
+        # A line that is broken in two cannot be copied as well.
+        in_line = f"{lines[-1]} · more: {more}"
+        lines[-1:] = [in_line] if len(in_line) < columns(sys.stderr) else [lines[-1], f"  more  {more}"]
+    say("\n".join(lines))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phonecheck.cli.console import options, print_answer, print_error, print_json, start_log
+from phonecheck.cli.console import modem_ids, options, print_answer, print_error, print_json, start_log
 from phonecheck.cli.leaving import guarded
+from phonecheck.cli.verbs import Verb, VerbGroup
 
 if TYPE_CHECKING:
     from phonecheck.errors import AgentError
@@ -17,13 +18,29 @@ if TYPE_CHECKING:
 _SECONDS = 10.0
 
 
-@click.group("link", short_help="Show the link, or remove what a killed run left on it.")
+@click.group(
+    "link",
+    cls=VerbGroup,
+    short_help="Show the link, or remove what a killed run left on it.",
+    examples=(
+        ("phonecheck link show", "What has the link, and what does it lack?"),
+        ("phonecheck link cleanup", "Take away what a killed run left."),
+    ),
+)
 def command() -> None:
     """Show the link of a modem as the kernel has it, or remove what a run that was killed left behind."""
 
 
-@command.command("show", short_help="The link's addresses, DNS servers, and what it lacks.")
-@click.argument("modem_id", metavar="[ID]", required=False)
+@command.command(
+    "show",
+    cls=Verb,
+    short_help="The link's addresses, DNS servers, and what it lacks.",
+    examples=(
+        ("phonecheck link show", "The link of the configured modem, or of the only one."),
+        ("phonecheck link show --interface usb0 --dns 10.0.0.1", "That of a HAT that ModemManager does not manage."),
+    ),
+)
+@click.argument("modem_id", metavar="[ID]", required=False, shell_complete=modem_ids)
 @click.option("--interface", metavar="NAME", help="A link that ModemManager does not manage.")
 @click.option("--dns", multiple=True, metavar="ADDRESS", help="A DNS server on the link; may be given again.")
 @options
@@ -61,7 +78,15 @@ def show(
     return guarded(work, lambda error: _fail(error, as_json=as_json))
 
 
-@command.command("cleanup", short_help="Remove what a killed run left on its link.")
+@command.command(
+    "cleanup",
+    cls=Verb,
+    short_help="Remove what a killed run left on its link.",
+    examples=(
+        ("phonecheck link cleanup", "Says what it removed; takes CAP_NET_ADMIN if there is anything."),
+        ("phonecheck link cleanup --json", "The same for a program."),
+    ),
+)
 @options
 def cleanup(config: Path | None, as_json: bool, verbose: bool) -> int:
     """Remove the rules, routes and addresses that a killed run of phonecheck left, and no other ones.

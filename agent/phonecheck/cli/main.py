@@ -11,7 +11,7 @@ import importlib
 import io
 import os
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 try:
     import click
@@ -19,6 +19,11 @@ except KeyboardInterrupt:  # on a small device this import takes the half of a s
     os._exit(130)
 
 from phonecheck import __version__
+from phonecheck.cli import spelling
+from phonecheck.cli.verbs import VerbGroup
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _VERBS = {
     "verify": "Verify that this device holds the SIM of a number.",
@@ -28,13 +33,15 @@ _VERBS = {
     "run": "Verify unattended: at start, on schedule, when the SIM changes.",
     "status": "What the service is doing, its last outcome, its next run.",
     "history": "The checks that the service made.",
+    "report": "Make one file to send to a vendor or an operator.",
+    "explain": "What an error code means, and what to do.",
     "completion": "Print the completion script of a shell.",
 }
 _HIDDEN = ("deliver",)
 """Those that only the service calls."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(VerbGroup):
     """Imports `phonecheck.cli.VERB` when the verb is called, and takes `command` from it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
@@ -53,8 +60,23 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(_VERBS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs and their one-liners for a shell, likewise."""
+        from click.shell_completion import CompletionItem
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+        verbs = [CompletionItem(name, help=what) for name, what in _VERBS.items() if name.startswith(incomplete)]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    examples=(
+        ("phonecheck modem list", "Is the modem there?"),
+        ("phonecheck verify +447700900123 --server https://app.example", "Is this number's SIM in it?"),
+        ("phonecheck explain not-connected", "What does this error mean, and what is to be done?"),
+    ),
+)
 @click.version_option(__version__, prog_name="phonecheck", message="%(prog)s %(version)s")
 def cli() -> None:
     """Prove that this Linux device holds the SIM of a phone number.
@@ -89,7 +111,11 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123  open for as long as the process
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=spelling.HANDLER)
+    if spelling.plain_by_choice():
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding="ascii", errors=spelling.HANDLER)
 
 
 def main(arguments: list[str]) -> int:
@@ -106,6 +132,8 @@ def main(arguments: list[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except SystemExit as left:  # a shell that was given its completions
+        return left.code if isinstance(left.code, int) else 0
     except OSError:  # the help or the version could not be written; a verb's answer sees to itself
         return 70
     return result if isinstance(result, int) else 0

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phonecheck.cli.console import first_line, options, print_answer, print_error, print_json, start_log
+from phonecheck.cli.console import first_line, modem_ids, options, print_answer, print_error, print_json, start_log
 from phonecheck.cli.leaving import guarded
+from phonecheck.cli.verbs import Verb, VerbGroup
 
 if TYPE_CHECKING:
     from phonecheck.errors import AgentError
@@ -19,12 +20,28 @@ _SECONDS = 10.0
 _UNLOCK_SECONDS = 30.0
 
 
-@click.group("modem", short_help="Show the modems that ModemManager sees, or unlock a SIM.")
+@click.group(
+    "modem",
+    cls=VerbGroup,
+    short_help="Show the modems that ModemManager sees, or unlock a SIM.",
+    examples=(
+        ("phonecheck modem list", "Which modems are there, and in what state?"),
+        ("phonecheck modem show", "Why has it no data connection?"),
+    ),
+)
 def command() -> None:
     """Show the modems that ModemManager sees, identities by their last four digits; or unlock a SIM."""
 
 
-@command.command("list", short_help="One line a modem.")
+@command.command(
+    "list",
+    cls=Verb,
+    short_help="One line a modem.",
+    examples=(
+        ("phonecheck modem list", "Id, state, operator, technology, signal."),
+        ("phonecheck modem list --json", "All that is known of each, for a program."),
+    ),
+)
 @options
 def list_(config: Path | None, as_json: bool, verbose: bool) -> int:
     """One line a modem: id, state, operator, technology, signal."""
@@ -46,8 +63,16 @@ def list_(config: Path | None, as_json: bool, verbose: bool) -> int:
     return guarded(work, lambda error: _fail(error, as_json=as_json))
 
 
-@command.command("show", short_help="All that is known of a modem.")
-@click.argument("modem_id", metavar="[ID]", required=False)
+@command.command(
+    "show",
+    cls=Verb,
+    short_help="All that is known of a modem.",
+    examples=(
+        ("phonecheck modem show", "The configured modem, or the only one."),
+        ("phonecheck modem show iccid:8944001012345678909", "The one with this SIM in it."),
+    ),
+)
+@click.argument("modem_id", metavar="[ID]", required=False, shell_complete=modem_ids)
 @options
 def show(modem_id: str | None, config: Path | None, as_json: bool, verbose: bool) -> int:
     """All that is known of a modem, its SIM, registration and bearers.
@@ -72,8 +97,16 @@ def show(modem_id: str | None, config: Path | None, as_json: bool, verbose: bool
     return guarded(work, lambda error: _fail(error, as_json=as_json))
 
 
-@command.command("unlock", short_help="Give a SIM its PIN.")
-@click.argument("modem_id", metavar="[ID]", required=False)
+@command.command(
+    "unlock",
+    cls=Verb,
+    short_help="Give a SIM its PIN.",
+    examples=(
+        ("phonecheck modem unlock", "The PIN is asked for."),
+        ("phonecheck modem unlock imei:490154203237518 < pin.txt", "It is read from a file; the SIM is this modem's."),
+    ),
+)
+@click.argument("modem_id", metavar="[ID]", required=False, shell_complete=modem_ids)
 @click.option("--last-try", is_flag=True, help="Also with one try left, or where the modem does not tell how many are.")
 @options
 def unlock(modem_id: str | None, last_try: bool, config: Path | None, as_json: bool, verbose: bool) -> int:

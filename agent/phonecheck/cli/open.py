@@ -10,9 +10,22 @@ import click
 
 from phonecheck.cli.console import first_line, link_options, options, start_log
 from phonecheck.cli.leaving import guarded
+from phonecheck.cli.verbs import Verb
 
 
-@click.command("open", short_help="Open a check URL over the link and show each hop.")
+@click.command(
+    "open",
+    cls=Verb,
+    short_help="Open a check URL over the link and show each hop.",
+    examples=(
+        (
+            "phonecheck open 'https://eu.api.tru.id/phone_check/v0.2/checks/CHECK-ID/redirect'",
+            "The shell wants the quotes.",
+        ),
+        ("phonecheck open - < url.txt", "Where no process list shows it."),
+        ("phonecheck open --interface wwan0 --dns 10.0.0.1 https://example.com/", "Any URL, to see how the link does."),
+    ),
+)
 @click.argument("url")
 @link_options
 @options

@@ -7,10 +7,20 @@ from pathlib import Path
 
 import click
 
+from phonecheck.cli.verbs import Verb
+
 _DIRECTORY = "/var/lib/phonecheck"
 
 
-@click.command("run", short_help="Verify unattended: at start, on schedule, when the SIM changes.")
+@click.command(
+    "run",
+    cls=Verb,
+    short_help="Verify unattended: at start, on schedule, when the SIM changes.",
+    examples=(
+        ("phonecheck run --state-directory ./state --config ./agent.toml -v", "In a terminal, to see what it does."),
+        ("phonecheck run", "As the unit phonecheck-agent.service calls it."),
+    ),
+)
 @click.option(
     "--state-directory",
     type=click.Path(path_type=Path),

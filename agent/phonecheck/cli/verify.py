@@ -10,9 +10,26 @@ import click
 
 from phonecheck.cli.console import first_line, link_options, options, start_log
 from phonecheck.cli.leaving import guarded
+from phonecheck.cli.verbs import Verb
 
 
-@click.command("verify", short_help="Verify that this device holds the SIM of a number.")
+@click.command(
+    "verify",
+    cls=Verb,
+    short_help="Verify that this device holds the SIM of a number.",
+    examples=(
+        ("phonecheck verify +447700900123", "With the app server and the modem of the configuration."),
+        (
+            "phonecheck verify +447700900123 --connect --apn internet",
+            "Connect the modem for it, and disconnect it.",
+        ),
+        (
+            "phonecheck verify --interface usb0 --dns 10.0.0.1 +447700900123",
+            "Over a HAT that ModemManager does not manage.",
+        ),
+        ("phonecheck verify --json > result.json", "The configured number, for a program."),
+    ),
+)
 @click.argument("number", required=False)
 @click.option("--server", metavar="URL", help="The app server: https, or http to loopback.")
 @link_options
