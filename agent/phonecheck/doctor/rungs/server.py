@@ -1,0 +1,58 @@
+"""Is the app server there, and does it take this device? No check is created for it."""
+
+from __future__ import annotations
+
+import shlex
+from urllib.parse import urlsplit
+
+from phonecheck import config
+from phonecheck.deadline import Deadline
+from phonecheck.doctor.device import Device
+from phonecheck.doctor.model import Fact, Finding, Rung, failed, idle, unseen, well
+from phonecheck.errors import AgentError, ConfigError, LinkError, ServerError
+
+
+def look(device: Device, deadline: Deadline) -> Finding:
+    """Reached by the way that ``verify`` will take, and the credential accepted."""
+    server = device.settings.server
+    if server.url is None:
+        hint = "Give --server https://HOST, or set server.url in the configuration."
+        raise ConfigError("bad-setting", "No app server is configured.", hint=hint)
+    interface = ""
+    if server.over == "modem":
+        if not device.traffic:
+            return idle("not asked: it is reached over the modem, and that costs traffic")
+        try:
+            interface = device.links.prepared(deadline).interface
+        except AgentError as error:  # another rung's
+            return unseen(f"it is reached over the modem, and there is no link: {error.message}")
+    facts: dict[str, Fact] = {"host": urlsplit(server.url).netloc, "over": server.over}
+    try:
+        reached = device.server.reach(deadline)
+    except ServerError as error:
+        return failed(error, by_hand(server, interface), **facts)
+    except LinkError as error:
+        if error.code == "name-not-found":  # no other rung asks for this name
+            raise
+        return unseen(f"it is reached over the modem: {error.message}", "", **facts)
+    facts |= {"asked": reached.asked, "http_status": reached.status, "coverage_token": reached.coverage is not None}
+    if reached.busy:
+        return well(f"{facts['host']} is there, and busy (429)", **facts)
+    also = "" if reached.coverage else "; hands out no coverage token"
+    return well(f"{facts['host']} takes this device{also}", **facts)
+
+
+def by_hand(server: config.Server, interface: str = "") -> str:
+    """A line that asks it the same; the token goes from its file to curl and is in no process list."""
+    words = ["curl", "-i", *(["--interface", interface] if interface else [])]
+    for option, file in (("--cacert", server.ca_file), ("--cert", server.client_cert), ("--key", server.client_key)):
+        if file is not None:
+            words += [option, str(file)]
+    url = (server.url or "").rstrip("/") + server.coverage
+    if server.token_file is None:
+        return shlex.join([*words, url])
+    header = ["sed", "s/^/Authorization: Bearer /", str(server.token_file)]
+    return f"{shlex.join(header)} | {shlex.join([*words, '-H', '@-', url])}"
+
+
+RUNG = Rung("server", "App server", look, explained_by=("clock",))

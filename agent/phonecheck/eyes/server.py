@@ -1,0 +1,73 @@
+"""The app server, asked for what costs nothing: by the device's own routes, or over the link where it is reached there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from phonecheck import credentials
+from phonecheck.config import Settings
+from phonecheck.deadline import Deadline
+from phonecheck.doctor.ports.server import Coverage, Reached
+from phonecheck.errors import AgentError
+from phonecheck.eyes.once import Once
+from phonecheck.model import Link
+
+if TYPE_CHECKING:
+    from phonecheck.appserver.client import AppServer
+    from phonecheck.session import Session
+
+
+class PreparedLinks(Protocol):
+    """As much as is asked of the links here."""
+
+    def prepared(self, deadline: Deadline) -> Link:
+        """The link, made ready for an exchange."""
+
+
+class RealServer:
+    """The app server of the settings.
+
+    Args:
+        session: holds the connections that go over the link.
+        settings: which server; its ``url`` is set where anything is asked.
+        links: prepares the link, where the server is reached over it.
+    """
+
+    def __init__(self, session: Session, settings: Settings, links: PreparedLinks) -> None:
+        self._session = session
+        self._settings = settings
+        self._links = links
+        self._reached = Once[Reached]()
+
+    def reach(self, deadline: Deadline) -> Reached:
+        """See :class:`phonecheck.doctor.ports.server.Server`."""
+        return self._reached(lambda: self._reach(deadline))
+
+    def coverage(self, deadline: Deadline) -> Coverage | None:
+        """See :class:`phonecheck.doctor.ports.server.Server`."""
+        return self.reach(deadline).coverage
+
+    def _reach(self, deadline: Deadline) -> Reached:
+        with self._client(deadline) as client:
+            try:
+                found = client.probe(deadline)
+            except AgentError as error:
+                raise self._session.loss.error or error from None
+        coverage = Coverage(found.access.url, found.access.token) if found.access else None
+        return Reached(found.asked, found.status, busy=found.status == 429, coverage=coverage)
+
+    def _client(self, deadline: Deadline) -> AppServer:
+        from phonecheck.appserver.client import AppServer
+
+        server = self._settings.server
+        if server.client_key is not None:
+            credentials.require_private(server.client_key, "server.client_key")
+        token = credentials.read_secret("server-token", server.token_file, "server.token_file")
+        if server.over != "modem":
+            return AppServer(server, token)
+        from phonecheck import wiring
+        from phonecheck.appserver import tls
+        from phonecheck.chain.transport import BoundTransport
+
+        network = wiring.backend(self._links.prepared(deadline), self._session.of_server)
+        return AppServer(server, token, transport=BoundTransport(network, tls.context(server)))
