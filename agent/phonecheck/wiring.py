@@ -22,12 +22,13 @@ from phonecheck.verify import Parts
 if TYPE_CHECKING:
     import pathlib
     import ssl
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from phonecheck.appserver.client import AppServer as Client
     from phonecheck.appserver.outbox import Report, Verdict
     from phonecheck.chain.backend import Backend
     from phonecheck.link.bind import Connecting
+    from phonecheck.link.resolve import Resolver
     from phonecheck.modem.manager import ModemManager
     from phonecheck.redact import Secret
 
@@ -288,25 +289,38 @@ def _warm_up() -> ssl.SSLContext:
     return tls.first_context()
 
 
-def _backend(link: Link, closing: Closing) -> Backend:
-    """The network of one exchange over a link; every wait in it ends with the link."""
-    from phonecheck.chain.backend import Backend
-    from phonecheck.chain.redirects import refuse_address
-    from phonecheck.link import bind, path
-    from phonecheck.link.dial import Dialer
+def resolver(link: Link, closing: Closing, servers: Sequence[IPAddress] | None = None) -> Resolver:
+    """The names of one exchange over a link: asked of the link's servers, or of those alone that are given."""
+    from phonecheck.link import bind
     from phonecheck.link.resolve import Resolver
 
-    sources = tuple(address.ip for address in link.addresses)
-    elsewhere = path.networks_elsewhere(link.interface)
-    resolver = Resolver(
+    return Resolver(
         link.interface,
-        link.dns,
+        link.dns if servers is None else servers,
         families=link.families,
-        sources=sources,
+        sources=tuple(address.ip for address in link.addresses),
         udp_socket=partial(bind.udp_socket, hold=closing.hold),
         connect_tcp=partial(bind.connect_tcp, hold=closing.hold, wait=closing.wait),
         wait=closing.wait,
     )
+
+
+def backend(link: Link, closing: Closing, names: Resolver | None = None) -> Backend:
+    """The network of one exchange over a link; every wait in it ends with the link.
+
+    Args:
+        link: prepared.
+        closing: holds the sockets.
+        names: a resolver of the link's that knows some names already.
+    """
+    from phonecheck.chain.backend import Backend
+    from phonecheck.chain.redirects import refuse_address
+    from phonecheck.link import bind, path
+    from phonecheck.link.dial import Dialer
+
+    sources = tuple(address.ip for address in link.addresses)
+    elsewhere = path.networks_elsewhere(link.interface)
+    known = resolver(link, closing) if names is None else names
 
     def start(address: IPAddress, port: int) -> Connecting:
         # A route that is missing is an error at once, not three seconds of ARP.
@@ -314,9 +328,9 @@ def _backend(link: Link, closing: Closing) -> Backend:
         return bind.start_tcp(link.interface, address, port, sources=sources, hold=closing.hold)
 
     return Backend(
-        resolver.resolve,
+        known.resolve,
         Dialer(start, closing.wait).connect,
-        lambda address: refuse_address(address, elsewhere, resolver.ipv4_inside),
+        lambda address: refuse_address(address, elsewhere, known.ipv4_inside),
         closing.wait,
     )
 
@@ -337,7 +351,7 @@ def _open_chain(
 
     start = parse_check_url(url)
     chain = Chain(
-        _backend(link, session.of_chain),
+        backend(link, session.of_chain),
         context,
         limits=settings.chain,
         platform_headers=for_platform(str(uuid.uuid4()), modem.operator_code if modem else ""),
@@ -369,6 +383,6 @@ def _app_server(settings: Settings, token: Secret | None, link: Link | None, ses
     from phonecheck.appserver import tls
     from phonecheck.chain.transport import BoundTransport
 
-    transport = BoundTransport(_backend(link, session.of_server), tls.context(settings.server))
+    transport = BoundTransport(backend(link, session.of_server), tls.context(settings.server))
     # Between two questions for a result, too, nobody waits longer than there is a link.
     return Client(settings.server, token, transport=transport, sleep=session.of_server.sleep)

@@ -83,7 +83,7 @@ class Backend(httpcore.NetworkBackend):
         timeout: float | None = None,  # noqa: ARG002  the hop's deadline rules
         local_address: str | None = None,  # noqa: ARG002  binding to an address is not binding to a device
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002  set too late, after connect
-    ) -> httpcore.NetworkStream:
+    ) -> Stream:
         """Resolve, refuse, connect.
 
         Raises:
@@ -171,6 +171,16 @@ class Stream(httpcore.NetworkStream):
         self._tls_version: str | None = None
 
     @property
+    def path(self) -> Path:
+        """Its path, as read back from the kernel."""
+        return self._path
+
+    @property
+    def connection(self) -> Connection:
+        """The connection itself, for whoever speaks without httpcore; its errors are then not httpcore's either."""
+        return self._connection
+
+    @property
     def _record(self) -> Record:
         record = self._backend._current()  # noqa: SLF001  the other half of this module
         record.path, record.tls_version = self._path, self._tls_version
@@ -227,7 +237,7 @@ class Stream(httpcore.NetworkStream):
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002  see the class
-    ) -> httpcore.NetworkStream:
+    ) -> Stream:
         """Handshake; once more with TLS 1.2, on a new connection, where the first hello was reset or not answered.
 
         Raises:

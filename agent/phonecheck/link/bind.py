@@ -82,7 +82,13 @@ class Connecting:
 
 
 def start_tcp(
-    interface: str, peer: IPAddress, port: int, *, sources: Collection[IPAddress] = (), hold: Hold = _nobody
+    interface: str,
+    peer: IPAddress,
+    port: int,
+    *,
+    sources: Collection[IPAddress] = (),
+    hold: Hold = _nobody,
+    segment: int | None = None,
 ) -> Connecting:
     """Send the first packet of a connection over the interface, without waiting; arguments as :func:`connect_tcp`.
 
@@ -93,6 +99,8 @@ def start_tcp(
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # What the peer may have on its way when the connection is given up; the kernel doubles it for its own needs.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        if segment is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
         sock.setblocking(False)
         with suppress(BlockingIOError):
             _connect(sock, interface, peer, port, sources)
@@ -108,6 +116,7 @@ def connect_tcp(
     sources: Collection[IPAddress] = (),
     hold: Hold = _nobody,
     wait: Wait = wait,
+    segment: int | None = None,
 ) -> tuple[socket.socket, Path]:
     """Connect over the interface and prove it. The socket keeps ``timeout`` (seconds) and has TCP_NODELAY set.
 
@@ -119,6 +128,7 @@ def connect_tcp(
         sources: the link's addresses, of which the connection must leave from one; empty where they are not known.
         hold: told of the socket before its first packet; see closing.py.
         wait: waits for the connection; closing.py's ends with the link.
+        segment: the most bytes of a segment, in both directions; None for what the link's MTU gives.
 
     Raises:
         LinkError: interface-gone, bind-refused, wrong-path, no-route: the device is to blame, and nothing left by another
@@ -126,7 +136,7 @@ def connect_tcp(
         TimeoutError: the peer did not answer.
         OSError: the peer or the network refused: ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ENETUNREACH.
     """
-    connecting = start_tcp(interface, peer, port, sources=sources, hold=hold)
+    connecting = start_tcp(interface, peer, port, sources=sources, hold=hold, segment=segment)
     with _closed_on_error(connecting.sock):
         if not wait([connecting.sock], select.POLLOUT, timeout):
             raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))

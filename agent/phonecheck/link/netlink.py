@@ -90,7 +90,7 @@ def devices() -> tuple[Device, ...]:
 
 def routes() -> tuple[Route, ...]:
     """Every route that leads somewhere, of both families and all tables."""
-    return tuple(r for m in _dump(_GETROUTE, RTMSG.pack(*([0] * 9))) if (r := read_route(m.body)))
+    return tuple(r for body in raw_routes() if (r := read_route(body)))
 
 
 def default_routes(device: int) -> tuple[Route, ...]:
@@ -100,7 +100,17 @@ def default_routes(device: int) -> tuple[Route, ...]:
 
 def rules() -> tuple[Rule, ...]:
     """Every policy rule of both families."""
-    return tuple(r for m in _dump(_GETRULE, RTMSG.pack(*([0] * 9))) if (r := read_rule(m.body)))
+    return tuple(r for body in raw_rules() if (r := read_rule(body)))
+
+
+def raw_routes() -> tuple[bytes, ...]:
+    """Every entry of every table as the kernel tells it, also those that lead nowhere."""
+    return tuple(m.body for m in _dump(_GETROUTE, RTMSG.pack(*([0] * 9))))
+
+
+def raw_rules() -> tuple[bytes, ...]:
+    """Every policy rule as the kernel tells it, in the order in which it asks them, a family after the other."""
+    return tuple(m.body for m in _dump(_GETRULE, RTMSG.pack(*([0] * 9))))
 
 
 def add_address(device: int, address: IPInterface, *, flags: int, protocol: int) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from phonecheck.errors import ConfigError, LinkError
 from phonecheck.link import netlink
 from phonecheck.link.rtmessage import Device, IPNetwork, Route
-from phonecheck.model import IPAddress, IPInterface, Link
+from phonecheck.model import Family, IPAddress, IPInterface, Link
 
 # Linux' network drivers of USB modems and of telephones that share their connection (drivers/net/usb).
 _MODEM_DRIVERS = frozenset(
@@ -24,7 +24,7 @@ _MODEM_DRIVERS = frozenset(
     }
 )
 # Documentation addresses (RFC 5737, RFC 3849): only a default route leads there, and nothing is sent to them.
-_SOMEWHERE: tuple[IPAddress, ...] = (IPv4Address("198.51.100.1"), IPv6Address("2001:db8::1"))
+SOMEWHERE: tuple[IPAddress, ...] = (IPv4Address("198.51.100.1"), IPv6Address("2001:db8::1"))
 
 
 def usable(link: Link) -> Link:
@@ -38,7 +38,7 @@ def usable(link: Link) -> Link:
     """
     device = _device(link)
     kept = _present(link, device)
-    routed = [a for a in kept if _obstacle(link, device, _SOMEWHERE[a.version == 6], a.ip) is None]
+    routed = [a for a in kept if _obstacle(link, device, SOMEWHERE[a.version == 6], a.ip) is None]
     return dataclasses.replace(link, addresses=tuple(routed or kept))
 
 
@@ -91,6 +91,19 @@ def route_exists(device: Device, peer: IPAddress, source: IPAddress) -> bool:
     return any(_route(device, peer, s) is not None for s in (source, None))
 
 
+def ways_out(link: Link, device: Device) -> tuple[Family, ...]:
+    """The families by which a socket that is bound to the link gets out, whatever would become of the answers."""
+    own = {a.interface.ip for a in netlink.addresses() if a.device == device.index}
+    return tuple(
+        family
+        for family in link.families
+        if any(
+            a.version == family and a.ip in own and route_exists(device, SOMEWHERE[family == 6], a.ip)
+            for a in link.addresses
+        )
+    )
+
+
 def networks_elsewhere(interface: str) -> tuple[IPNetwork, ...]:
     """Where no hop may lead: the networks of the device's other interfaces, and every address of its own.
 
@@ -138,7 +151,7 @@ def link_from_kernel(
 
 
 def _refuse_main_way(device: Device, sys: Path) -> None:
-    ways = (netlink.route(somewhere) for somewhere in _SOMEWHERE)
+    ways = (netlink.route(somewhere) for somewhere in SOMEWHERE)
     if any(way is not None and device.index in way.devices for way in ways) and not cellular(device.name, sys):
         raise LinkError(
             "wrong-path",

@@ -59,7 +59,7 @@ def prepare(link: Link, *, family: str, change: bool, deadline: Deadline, dhcp: 
         with claims.alone(index, min(left, _TURN_SECONDS)):
             device = _device(link)  # what was cleared away, or what others did in their turn, may have changed it
             configured = routes.join(device)
-            wanted = _wanted(link, device, family)
+            wanted = as_wanted(link, device, family)
             try:
                 return Prepared(_usable(wanted), configured)
             except AgentError as obstacle:
@@ -89,7 +89,7 @@ def examine(link: Link, *, family: str, change: bool, dhcp: bool) -> tuple[Link,
         LinkError, ConfigError: as prepare, where it could not mend what the link lacks.
     """
     device = _device(link)
-    wanted = _wanted(link, device, family)
+    wanted = as_wanted(link, device, family)
     try:
         return _usable(wanted), ()
     except AgentError as obstacle:
@@ -130,7 +130,7 @@ def _usable(link: Link) -> Link:
     return dataclasses.replace(usable, dns=path.reachable(usable, link.dns))
 
 
-def _wanted(link: Link, device: Device, family: str) -> Link:
+def as_wanted(link: Link, device: Device, family: str) -> Link:
     """The link with its addresses of the wanted family and the servers that can be asked from them.
 
     Where the link's own addresses and gateways are not known, the kernel's are taken. What raises here, no change mends.
