@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from click.shell_completion import get_completion_class
 
 from phonecheck import __version__
+from phonecheck.cli.completion import script
 
 COMMANDS = {
     "phonecheck": "phonecheck.cli.main:cli",
@@ -51,10 +51,7 @@ def main(root: Path, names: list[str]) -> None:
             page = "-".join(words)
             _write(root / f"usr/share/man/man1/{page}.1", "\n".join(_page(page, context)) + "\n")
         for shell, place in _COMPLETION.items():
-            kind = get_completion_class(shell)
-            assert kind is not None, shell  # noqa: S101  all three are click's own
-            variable = f"_{name}_COMPLETE".replace("-", "_").upper()
-            _write(root / place.format(name), kind(command, {}, name, variable).source().strip() + "\n")
+            _write(root / place.format(name), script(command, name, shell))
 
 
 def _walk(context: click.Context) -> Iterator[tuple[list[str], click.Context]]:
@@ -92,6 +89,8 @@ def _page(page: str, context: click.Context) -> Iterator[str]:
         else:
             yield from (f".SS {_text(str(verb.info_name))}", *_synopsis(verb), ".PP", *_paragraphs(verb.command))
             yield from _options(".PP", verb)
+            yield from _examples((".PP", "Examples:"), verb)
+    yield from _examples((".SH EXAMPLES",), context)
     variables = {str(p.envvar): p for c in (context, *verbs) for p in c.command.params if p.envvar}
     if variables:
         yield ".SH ENVIRONMENT"
@@ -142,6 +141,12 @@ def _options(heading: str, context: click.Context) -> Iterator[str]:
         yield heading
     for names, what in records:
         yield from (".TP", f".B {_text(names)}", _text(what))
+
+
+def _examples(heading: tuple[str, ...], context: click.Context) -> Iterator[str]:
+    # Only the agent's verbs have them (phonecheck/cli/verbs.py).
+    for number, (line, what) in enumerate(getattr(context.command, "examples", ())):
+        yield from (*(() if number else heading), ".TP", f".B {_text(line)}", _text(what))
 
 
 def _text(text: str) -> str:
