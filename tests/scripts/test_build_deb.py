@@ -138,7 +138,7 @@ def test_bash_completes_the_verbs(pages: Path, tmp_path: Path):
     program = tmp_path / "phonecheck"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m phonecheck "$@"\n')
     program.chmod(0o755)
-    ask = 'source "$0"; COMP_WORDS=(phonecheck ver) COMP_CWORD=1; _phonecheck_completion phonecheck; echo "${COMPREPLY[@]}"'
+    ask = 'source "$0"; COMP_LINE="phonecheck ver" COMP_POINT=14; _phonecheck_completion phonecheck; echo "${COMPREPLY[@]}"'
     done = subprocess.run(
         ["bash", "-c", ask, pages / "usr/share/bash-completion/completions/phonecheck"],
         env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
