@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from phonecheck.config import Settings
 from phonecheck.deadline import Deadline
 from phonecheck.doctor.ports.link import Barrier, Survey
-from phonecheck.errors import AgentError
+from phonecheck.errors import AgentError, BearerError, SimError
 from phonecheck.eyes.once import Once
 from phonecheck.model import IPAddress, Link, Modem
 
@@ -41,13 +41,13 @@ class RealLinks:
         self._settings = settings
         self._modems = modems
         self._traffic = traffic
-        self._looked, self._surveyed, self._prepared = Once[Link](), Once[Survey](), Once[Link]()
+        self._looked, self._surveyed, self._prepared = Once[Link](), Once[Survey | None](), Once[Link]()
 
     def look(self, deadline: Deadline) -> Link:
         """See :class:`phonecheck.doctor.ports.link.Links`."""
         return self._looked(lambda: self._session.look(self._modems.ready(deadline), deadline))
 
-    def survey(self, deadline: Deadline) -> Survey:
+    def survey(self, deadline: Deadline) -> Survey | None:
         """See :class:`phonecheck.doctor.ports.link.Links`."""
         return self._surveyed(lambda: self._survey(deadline))
 
@@ -58,7 +58,8 @@ class RealLinks:
     def obstacle(self, deadline: Deadline) -> AgentError | None:
         """See :class:`phonecheck.doctor.ports.link.Links`."""
         if not self._traffic:
-            return self.survey(deadline).obstacle
+            survey = self.survey(deadline)
+            return None if survey is None else survey.obstacle
         try:
             self.prepared(deadline)
         except AgentError as error:
@@ -72,11 +73,16 @@ class RealLinks:
             self.survey(deadline)
         return self._session.find_link(modem, deadline)
 
-    def _survey(self, deadline: Deadline) -> Survey:
+    def _survey(self, deadline: Deadline) -> Survey | None:
         from phonecheck.link import netlink, path, prepare
 
         choice = self._settings.link
-        found = self.look(deadline)
+        try:
+            found = self.look(deadline)
+        except (SimError, BearerError):
+            if self._traffic:
+                raise
+            return None
         device = netlink.device(found.interface)
         if device is None:
             raise path.gone(found.interface, "does not exist")
@@ -114,13 +120,19 @@ def _commands(link: Link) -> tuple[str, ...]:
 
 
 def _barriers(link: Link, device: Device) -> tuple[Barrier, ...]:
-    """The first rule in each way of each family: to and from its first name server, or anywhere else."""
+    """The first rule in each way of each family: to and from its first name server, or anywhere else.
+
+    The way back is looked up by the reverse path filter alone, which IPv6 has not.
+    """
+    from phonecheck.link import netlink
     from phonecheck.link.path import SOMEWHERE
+
+    filtered = netlink.reverse_path_filter(device.index) != 0
 
     found = []
     for source in {a.version: a.ip for a in reversed(link.addresses)}.values():
         peers = (*(s for s in link.dns if s.version == source.version), SOMEWHERE[source.version == 6])
-        ways: tuple[Literal["out", "back"], ...] = ("out", "back") if source.version == 4 else ("out",)
+        ways: tuple[Literal["out", "back"], ...] = ("out", "back") if filtered and source.version == 4 else ("out",)
         for way in ways:
             barrier = _first_barrier(way, source, peers[:1] + peers[-1:], device)
             if barrier is not None:

@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -90,7 +91,7 @@ class RealNetwork:
         from phonecheck.link import bind
 
         link = self._links.prepared(deadline)
-        peer, closing = self.connect(deadline).path.peer, self._session.of_chain
+        peer, holder = self.connect(deadline).path.peer, self._session.of_chain
         started = time.monotonic()
         try:
             sock, _ = bind.connect_tcp(
@@ -99,14 +100,14 @@ class RealNetwork:
                 self._port,
                 timeout=deadline.remaining(),
                 sources=tuple(a.ip for a in link.addresses),
-                hold=closing.hold,
-                wait=closing.wait,
+                hold=holder.hold,
+                wait=holder.wait,
                 segment=segment,
             )
         except OSError as error:
             raise CheckError("hop-timeout", f"{self._host} did not answer a second connection.") from error
         size = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
-        connection = Connection(sock, closing.wait)
+        connection = Connection(sock, holder.wait)
         stuck: Literal["", "sent", "received"] = ""
         answered = True
         try:
@@ -127,12 +128,9 @@ class RealNetwork:
         target = (to.path or "/") + (f"?{to.query}" if to.query else "")
         headers = {"Authorization": f"Bearer {token.value}"}
         within = deadline.within(CAP_SECONDS)
-        stream = self._dial(to.hostname, to.port or _HTTPS, within)
-        try:
+        with closing(self._dial(to.hostname, to.port or _HTTPS, within)) as stream:
             stream.start_tls(self._verifying(), to.hostname)
             answer = request.get(stream.connection, to.netloc, target, headers, within)
-        finally:
-            stream.close()
         return Answer(answer.status, _object(answer.body), answer.date)
 
     def _ask_servers(self, deadline: Deadline) -> tuple[Said, ...]:
@@ -193,21 +191,19 @@ class RealNetwork:
 
     def _connect(self, deadline: Deadline) -> Connected:
         started = time.monotonic()
-        stream = self._dial(self._host, self._port, deadline)
-        stream.close()
-        return Connected(stream.path, (time.monotonic() - started) * 1000)
+        with closing(self._dial(self._host, self._port, deadline)) as stream:
+            return Connected(stream.path, (time.monotonic() - started) * 1000)
 
     def _secure(self, deadline: Deadline) -> Secure:
         started = time.monotonic()
-        stream = self._dial(self._host, self._port, deadline)
         try:
-            stream.start_tls(self._verifying(), self._host)
-            sock = stream.connection.sock
-            version = (sock.version() or "") if isinstance(sock, ssl.SSLSocket) else ""
+            stream = self._dial(self._host, self._port, deadline)
+            with closing(stream):
+                stream.start_tls(self._verifying(), self._host)
+                sock = stream.connection.sock
+                version = (sock.version() or "") if isinstance(sock, ssl.SSLSocket) else ""
         except CheckError as error:
             return Secure(fault=error, of_dates=tls.hinges_on_date(error))
-        finally:
-            stream.close()
         return Secure(version, (time.monotonic() - started) * 1000)
 
     def _date(self, deadline: Deadline) -> float | None:
@@ -221,13 +217,10 @@ class RealNetwork:
 
     def _head(self, port: int, context: ssl.SSLContext | None, deadline: Deadline) -> request.Response:
         """The head of the answer to a request that says nothing of this device."""
-        stream = self._dial(self._host, port, deadline)
-        try:
+        with closing(self._dial(self._host, port, deadline)) as stream:
             if context is not None:
                 stream.start_tls(context, self._host)
             return request.get(stream.connection, self._host, "/", {}, deadline, cap=0)
-        finally:
-            stream.close()
 
     def _dial(self, host: str, port: int, deadline: Deadline) -> Stream:
         link = self._links.prepared(deadline)

@@ -93,8 +93,10 @@ class Links(Protocol):
             AgentError: there is none, and why.
         """
 
-    def survey(self, deadline: Deadline) -> Survey:
+    def survey(self, deadline: Deadline) -> Survey | None:
         """How the kernel has it, before anything is changed.
+
+        None where there is no link until the modem is connected, and it is not to be.
 
         Raises:
             AgentError: as :meth:`look`; interface-gone, no-route.
