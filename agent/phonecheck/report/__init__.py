@@ -1,1 +1,1 @@
-"""The one file to send: what is in it, and its page with pictures."""
+"""The report: one file for a vendor or an operator that answers their questions and tells nobody's identity."""
