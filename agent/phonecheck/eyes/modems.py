@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import threading
@@ -71,6 +72,10 @@ class RealModems:
         """Whether the variable that moves it is set."""
         return bool(os.environ.get("DBUS_SYSTEM_BUS_ADDRESS"))
 
+    def bus_spoken(self) -> bool:
+        """Whether pydbus and GLib can be imported."""
+        return all(importlib.util.find_spec(name) is not None for name in ("gi", "pydbus"))
+
     def permission(self, deadline: Deadline) -> Permission:
         """Asked of polkit, for the next thing that ``verify`` would do."""
         return self._permission.get(deadline)
@@ -78,6 +83,10 @@ class RealModems:
     def installed(self) -> bool:
         """Whether its program is where programs of the system are."""
         return shutil.which("ModemManager", path=_SYSTEM_PATH) is not None
+
+    def running(self, deadline: Deadline) -> bool:
+        """Whether anybody owns its name now."""
+        return bool(self._manager().owner(deadline))
 
     def version(self, deadline: Deadline) -> str:
         """Asked of ModemManager, which is not started for it."""

@@ -56,6 +56,9 @@ class Modems(Protocol):
     def bus_moved(self) -> bool:
         """Whether the environment names another system bus than the usual one."""
 
+    def bus_spoken(self) -> bool:
+        """Whether Python's libraries for it are there."""
+
     def permission(self, deadline: Deadline) -> Permission:
         """Whether this process may do to the modem what ``verify`` would do next.
 
@@ -65,6 +68,13 @@ class Modems(Protocol):
 
     def installed(self) -> bool:
         """Whether there is a ModemManager to be started."""
+
+    def running(self, deadline: Deadline) -> bool:
+        """Whether a ModemManager is on the bus.
+
+        Raises:
+            ModemError: modem-manager-unavailable, the bus cannot be reached.
+        """
 
     def version(self, deadline: Deadline) -> str:
         """ModemManager's version; empty where it does not say.

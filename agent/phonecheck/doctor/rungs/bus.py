@@ -15,7 +15,9 @@ def look(device: Device, deadline: Deadline) -> Finding:
         device.modems.reach_bus(deadline)
     except AgentError as error:
         if device.settings.link.interface is not None:
-            return idle("there is none, and this link needs none")
+            return idle("it does not answer, and this link does not need it")
+        if not device.modems.bus_spoken():
+            return failed(error, "apt install python3-gi python3-pydbus", moved=moved)
         return failed(error, "" if moved else "systemctl start dbus", moved=moved)
     return well("answers, where DBUS_SYSTEM_BUS_ADDRESS says" if moved else "answers", moved=moved)
 

@@ -14,7 +14,7 @@ def look(device: Device, deadline: Deadline) -> Finding:
     try:
         sight = device.modems.sight(lambda _: True, deadline)
     except AgentError as error:
-        return failed(error, "mmcli -L" if error.code in ("modem-not-found", "ambiguous-modem") else "")
+        return failed(error, _look_at(error, device))
     if sight is None:
         return idle("the link is none of ModemManager's")
     modem = sight.modem
@@ -30,6 +30,13 @@ def look(device: Device, deadline: Deadline) -> Finding:
         return failed(sight.error, f"mmcli -m {modem.path} --reset", **facts)
     make = " ".join(dict.fromkeys(word for word in (modem.manufacturer, modem.model) if word)) or modem.device
     return well(", ".join(word for word in (make, modem.state.word) if word), **facts)
+
+
+def _look_at(error: AgentError, device: Device) -> str:
+    if error.code == "ambiguous-modem" or (error.code == "modem-not-found" and device.settings.modem.id is not None):
+        return "phonecheck modem list"
+    # There it says which ports it saw, and that no plugin wanted them.
+    return "journalctl -b -u ModemManager" if error.code == "modem-not-found" else ""
 
 
 RUNG = Rung("modem", "Modem", look, needs=("modem-manager",))

@@ -22,8 +22,8 @@ def look(device: Device, deadline: Deadline) -> Finding:
                 error.code, "ModemManager is not installed.", hint="Install it: apt install modemmanager."
             )
             return failed(missing, "apt install modemmanager")
-        # Restart is right for one that hangs as well as for one that does not run.
-        return failed(error, "systemctl restart ModemManager")
+        verb = "restart" if device.modems.running(deadline) else "start"
+        return failed(error, f"systemctl {verb} ModemManager")
     return well(f"ModemManager {version}".rstrip(), version=version or None)
 
 

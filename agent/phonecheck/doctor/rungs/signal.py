@@ -6,7 +6,7 @@ from phonecheck.deadline import Deadline
 from phonecheck.doctor.device import Device
 from phonecheck.doctor.model import Finding, Rung, failed, idle, unseen, well
 from phonecheck.errors import BearerError
-from phonecheck.model import Modem
+from phonecheck.model import Modem, ModemState
 
 LEAST = 10
 """Per cent, as ModemManager reckons it; by the scale of AT+CSQ (3GPP TS 27.007, 8.5) some -107 dBm, the edge of a cell."""
@@ -20,8 +20,10 @@ def look(device: Device, deadline: Deadline) -> Finding:
     modem = sight.modem
     technology = modem.technologies[-1] if modem.technologies else None
     facts = {"signal": modem.signal, "technology": technology}
-    if modem.signal is None:
-        return unseen("the modem has not measured it yet", f"mmcli -m {modem.path} --signal-get", **facts)
+    if modem.state < ModemState.REGISTERED:
+        return unseen(f"the modem is {modem.state.word}", f"mmcli -m {modem.path}", **facts)
+    if not modem.signal and (modem.signal is None or _woken(device)):
+        return unseen("the modem has not measured it yet", f"mmcli -m {modem.path}", **facts)
     if modem.signal < LEAST:
         error = BearerError("weak-signal", f"The signal is at {modem.signal} %: exchanges get lost below {LEAST} %.")
         return failed(error, "phonecheck monitor", **facts)
@@ -29,7 +31,13 @@ def look(device: Device, deadline: Deadline) -> Finding:
 
 
 def _measured(modem: Modem) -> bool:
-    return modem.signal is not None
+    return modem.state >= ModemState.REGISTERED and bool(modem.signal)
+
+
+def _woken(device: Device) -> bool:
+    """Whether the modem was found without a network: until it has measured, ModemManager 1.20 shows 0 %, and as recent."""
+    found = device.modems.modem()
+    return found is None or found.state < ModemState.REGISTERED
 
 
 RUNG = Rung("signal", "Signal", look, needs=("registration",))
