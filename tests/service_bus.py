@@ -183,6 +183,8 @@ class FakeCalls:
             "Outbox": 2,
             "Dropped": 0,
             "Problem": "",
+            "Totals": [("inconclusive", "hop-timeout", 3, 15.25), ("match", "", 17, 8.5)],
+            "LastSuccess": 1799990000,
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ _NAME = "org.phonecheck.Agent1"
 _PATH = "/org/phonecheck/Agent1"
 _HEARS = (
     names.Rule(_NAME, _NAME, "CheckCompleted"),
+    names.Rule(_NAME, names.PROPERTIES, "PropertiesChanged"),
     names.Rule(names.BUS, names.BUS, "NameOwnerChanged", _NAME),
 )
 _SECONDS = 5.0
@@ -81,10 +83,28 @@ class AgentClient:
         """The checks that were made, the newest first, at most so many; 0 for as many as the service tells."""
         return list(self._call("History", "(u)", (limit,), reply="(aa{sv})"))
 
+    def running(self) -> bool:
+        """Whether the service runs; where it does not, :meth:`watch` tells when it does."""
+        try:
+            return self._bus.owner(_NAME, _SECONDS) != ""
+        except ModemError as error:
+            raise _of_this_side(error) from None
+
     def properties(self) -> dict[str, Any]:
         """State, LastResult, NextRun and the other properties of the interface, by name."""
         interface = names.PROPERTIES
         return dict(self._call("GetAll", "(s)", (_NAME,), reply="(a{sv})", interface=interface))
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call ``changed`` whenever a property or the service itself may be another, as :meth:`ModemBus.watch` does.
+
+        Returns:
+            What ends it.
+        """
+        try:
+            return self._bus.watch(changed, _SECONDS)
+        except ModemError as error:
+            raise _of_this_side(error) from None
 
     def wait(self, id: str, deadline: Deadline) -> dict[str, Any]:  # noqa: A002  the API's own word
         """A check when it is done, as :meth:`check` has it. A service that is restarted meanwhile is waited for.
@@ -94,7 +114,7 @@ class AgentClient:
             DeadlineExceeded: the check goes on all the same.
         """
         happened = threading.Event()
-        end = self._watch(happened)
+        end = self.watch(happened.set)
         gone: Deadline | None = None
         try:
             while True:
@@ -114,12 +134,6 @@ class AgentClient:
                 happened.wait(min(left, gone.remaining()) if gone else left)
         finally:
             end()
-
-    def _watch(self, happened: threading.Event) -> Any:
-        try:
-            return self._bus.watch(happened.set, _SECONDS)
-        except ModemError as error:
-            raise _of_this_side(error) from None
 
     def _call(
         self,

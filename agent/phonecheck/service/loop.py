@@ -25,10 +25,12 @@ from phonecheck.service.courier import ChildCourier
 from phonecheck.service.dbus import Api
 from phonecheck.service.hooks import HookRunner
 from phonecheck.service.mainloop import MainLoop
+from phonecheck.service.metricsfile import MetricsFile
 from phonecheck.service.notify import Notifier
 from phonecheck.service.oneatatime import ChecksInTurn, CourierInTurn, OneAtATime
 from phonecheck.service.sims import ModemSims
 from phonecheck.service.store import Limits, Store
+from phonecheck.service.tally import Tally
 
 _log = logging.getLogger("phonecheck.service")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -64,6 +66,8 @@ class Service:
             limits=_limits(settings.service),
         )
         self._api = Api(None, self._loop, self)
+        self._metrics = MetricsFile(self._loop, self.properties)
+        self._tally = Tally(self._api, self._metrics.changed, self._store.last_match(), self._store.find)
         self._sims = ModemSims(None, self._loop, self._store.salt, self._modems_changed)
         modem = OneAtATime(self._loop)
         checks = ChildChecks(self._children, lambda: self._accepted, directory)
@@ -75,7 +79,7 @@ class Service:
             CourierInTurn(courier, modem, lambda: self._accepted.settings.server.over == "modem"),
             HookRunner(self._children, lambda: self._accepted.settings.service.hooks),
             self._sims,
-            self._api,
+            self._tally,
             self._notifier,
             random=random.random,
             log=_log,
@@ -140,6 +144,8 @@ class Service:
             "Outbox": self._store.waiting,
             "Dropped": self._store.dropped,
             "Problem": self._refused or self._store.problem,
+            "Totals": self._tally.totals,
+            "LastSuccess": int(self._tally.last_match),
         }
 
     # What the system wants
@@ -174,11 +180,12 @@ class Service:
             self._apply()
             _log.info("The configuration was read again.")
         self._notifier.ready()
-        self._api.changed()
+        self._tally.changed()
 
     def _apply(self) -> None:
         settings = self._accepted.settings
         self._store.limits = _limits(settings.service)
+        self._metrics.configure(settings.service.metrics)
         self._agent.configure(
             settings.service,
             configured=settings.server.url is not None,
@@ -188,6 +195,7 @@ class Service:
     def _clock_set(self, by: float) -> None:
         _log.info("The clock was set by %+.0f s.", by)
         self._store.clock_set(by)
+        self._tally.clock_set()
         self._agent.clock_set(by)
 
     def _modems_changed(self) -> None:
@@ -200,6 +208,7 @@ class Service:
     def _end(self) -> None:
         self._sims.close()
         self._api.close()
+        self._metrics.close()
         self._store.close()
         self._loop.quit()
 

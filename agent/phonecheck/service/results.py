@@ -28,6 +28,8 @@ TYPES: Mapping[str, str] = {
     "check_id": "s",
     "interface": "s",
     "operator": "s",
+    "technology": "s",
+    "signal": "u",
     "error_code": "s",
     "error_message": "s",
     "error_hint": "s",
@@ -48,17 +50,20 @@ def result_of(record: Record) -> dict[str, Any]:
     """What ``CheckCompleted`` says of a check; keys whose value is not known are left out."""
     document = record.document
     error = _mapping(document.get("error"))
+    modem = _mapping(document.get("modem"))
     found = {
         "match": document.get("match"),
         "check_id": document.get("check_id"),
         "interface": _mapping(document.get("link")).get("interface"),
-        "operator": _mapping(document.get("modem")).get("operator"),
+        "operator": modem.get("operator"),
+        "technology": modem.get("technology"),
+        "signal": _percent(modem.get("signal")),
         "error_code": error.get("code"),
         "error_message": error.get("message"),
         "error_hint": error.get("hint"),
         "retryable": error.get("retryable"),
     }
-    kinds = {"s": str, "b": bool}
+    kinds = {"s": str, "b": bool, "u": int}
     return {
         "id": record.id,
         "trigger": record.trigger,
@@ -108,6 +113,10 @@ def _exit_status(document: Document) -> int:
         return int(known)
     status = _mapping(document.get("error")).get("exit_status")
     return status if type(status) is int and 0 <= status <= 255 else int(ExitStatus.BUG)  # a bool is none
+
+
+def _percent(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value <= 100 else None  # a bool is none
 
 
 def _ms(value: object) -> float:

@@ -192,6 +192,13 @@ class Store:
         query = f"SELECT {_RECORD} FROM checks ORDER BY seq DESC LIMIT ?"
         return self._database.read(lambda database: [record_of(row) for row in database.execute(query, (most,))])
 
+    def last_match(self) -> Record | None:
+        """The last check that was a match, of those that are remembered."""
+        # As document_text writes it. Within a string its quotation marks would be escaped.
+        where = """instr(document, '"outcome":"match"')"""
+        query = f"SELECT {_RECORD} FROM checks WHERE {where} ORDER BY seq DESC LIMIT 1"
+        return self._database.read(lambda database: next((record_of(row) for row in database.execute(query)), None))
+
     def outbox(self, limit: int) -> list[Report]:
         """The reports that are to be delivered, the oldest first, at most so many; those that are too old are given up."""
         if self._database.read(lambda database: _count(database, f"checks WHERE {_TOO_OLD}", **self._ages())):

@@ -17,7 +17,7 @@ MATCH = {
     "match": True,
     "check_id": "c69bc0e6",
     "phone_number": "…0123",
-    "modem": {"id": "iccid:…8909", "operator": "Sandbox Mobile"},
+    "modem": {"id": "iccid:…8909", "operator": "Sandbox Mobile", "technology": "lte", "signal": 67},
     "link": {"interface": "wwan0"},
     "hops": [],
     "ms": 512.4,
@@ -50,7 +50,14 @@ def test_a_match():
         "check_id": "c69bc0e6",
         "interface": "wwan0",
         "operator": "Sandbox Mobile",
+        "technology": "lte",
+        "signal": 67,
     }
+
+
+@pytest.mark.parametrize("signal", [True, -1, 101, 2**40, 67.0, "67", None, [67]])
+def test_a_signal_that_is_none(signal):
+    assert "signal" not in told(**MATCH | {"modem": MATCH["modem"] | {"signal": signal}})
 
 
 def test_no_match():
@@ -93,7 +100,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=5,
 )
-keys = st.sampled_from([*MATCH, "code", "message", "hint", "retryable", "exit_status", "interface", "operator"])
+keys = st.sampled_from([*MATCH, *ERROR, "interface", "operator", "technology", "signal"])
 documents = st.dictionaries(keys, json_values | st.dictionaries(keys, json_values, max_size=4), max_size=8)
 
 

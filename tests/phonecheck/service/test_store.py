@@ -93,6 +93,15 @@ def test_a_check_is_completed_once(either: Device) -> None:
     assert store.waiting == 0
 
 
+def test_the_last_match_is_found(either: Device) -> None:
+    store = either.store()
+    assert store.last_match() is None
+    made = [make(store), make(store), make(store, outcome="no_match", match=False, check_id='"outcome":"match"')]
+    found = store.last_match()
+    assert found is not None
+    assert found.id == made[1]
+
+
 def test_a_check_that_was_never_accepted_is_a_mistake_and_costs_nothing(device: Device) -> None:
     store = device.store()
     with pytest.raises(LookupError):

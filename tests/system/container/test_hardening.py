@@ -32,6 +32,8 @@ NO_LIMITS = {
         "RestartSec",
         "RestartPreventExitStatus",
         "StateDirectory",
+        "RuntimeDirectory",
+        "RuntimeDirectoryPreserve",
         "LoadCredential",
         "OOMPolicy",
         "Environment",
