@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable
 
 from phonecheck import __version__
@@ -12,8 +13,13 @@ USER_AGENT = f"phonecheck/{__version__} (Linux {platform.machine()})"
 # The phone SDKs' Accept: operators' gateways are sensitive to it (docs/protocol.md, 1.3).
 _ACCEPT = "text/html,application/xhtml+xml,application/xml,*/*"
 
-# Operators answer support questions by these ids (Orange, Vodafone and the like; docs/protocol.md, 2.5).
-_TRACE_SUFFIXES = ("-trace-id", "-traceid", "-correlation-id", "-correlator", "-request-id")
+# Operators answer support questions by these ids: X-Orange-Trace-Id, X-VIG-Trace-Id (Vodafone), X-Correlator (CAMARA),
+# X-Global-Transaction-Id (IBM's gateways), traceparent (W3C) and the like (docs/protocol.md, 2.5). A session's id is none:
+# it would let others in.
+_TRACE = re.compile(
+    r"(?:[a-z0-9]+-)*(?:(?:trace|correlation|transaction|request|tracking)-?id|correlator|trace(?:parent|response))"
+)
+_MOST = 4
 
 
 def for_hop(*, host: str, cookies: str | None, platform_headers: dict[str, str] | None) -> list[tuple[str, str]]:
@@ -54,6 +60,6 @@ def trace_ids(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]
     found = []
     for name, value in headers:
         lower = name.lower()
-        if lower.startswith("x-") and lower.endswith(_TRACE_SUFFIXES) and value.isprintable() and len(value) <= 128:
+        if len(lower) <= 64 and _TRACE.fullmatch(lower) and value.isprintable() and 0 < len(value) <= 128:
             found.append((lower, value))
-    return tuple(found[:4])
+    return tuple(found[:_MOST])

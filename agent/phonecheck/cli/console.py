@@ -135,7 +135,7 @@ def fit(text: str, width: int, stream: Any = None) -> str:
 def print_answer(text: str) -> None:
     """The answer on stdout. That it cannot be written is said, and changes nothing of what was found out."""
     try:
-        click.echo(text)
+        click.echo(text, file=sys.stdout)  # without file=, click writes UTF-8 to a stream that is ASCII
     except BrokenPipeError:
         pass  # the reader has what it wanted
     except OSError as error:
@@ -151,7 +151,7 @@ def print_json(value: object) -> None:
 def say(text: str) -> None:
     """A line on stderr, if anybody is there to read it: a check goes on without a listener."""
     with contextlib.suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(text, file=sys.stderr)
 
 
 def print_error(error: AgentError) -> None:

@@ -7,7 +7,7 @@ import sys
 import threading
 from functools import partial
 
-from phonecheck.cli.console import colour, fit, say, style
+from phonecheck.cli.console import as_written, colour, fit, say, style
 from phonecheck.verify import State, Step
 
 _TITLES: dict[Step, str] = {
@@ -56,17 +56,22 @@ class Steps:
     def _draw(self) -> None:
         paint = partial(style, sys.stderr)
         marks = {
-            None: paint("·", dim=True),
-            "started": paint("…", fg="yellow"),
-            "waiting": paint("…", fg="yellow"),
-            "done": paint("✓", fg="green"),
-            "failed": paint("✗", fg="red"),
+            None: paint(_mark("·"), dim=True),
+            "started": paint(_mark("…"), fg="yellow"),
+            "waiting": paint(_mark("…"), fg="yellow"),
+            "done": paint(_mark("✓"), fg="green"),
+            "failed": paint(_mark("✗"), fg="red"),
         }
         up = f"\x1b[{len(self._shown)}A" if self._drawn else ""
         lines = [
             # A line that wraps would be two for the way back up.
-            f"\x1b[2K  {marks[state]} {_TITLES[step]:<20} {paint(fit(words, self._room), dim=True)}"
+            f"\x1b[2K  {marks[state]} {_TITLES[step]:<20} {paint(fit(words, self._room, sys.stderr), dim=True)}"
             for step, (state, words) in self._shown.items()
         ]
         say(up + "\n".join(lines))
         self._drawn = True
+
+
+def _mark(sign: str) -> str:
+    """A sign of one column, also where it takes three to spell it."""
+    return as_written(sys.stderr, sign)[:1]

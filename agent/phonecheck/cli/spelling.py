@@ -47,10 +47,7 @@ def _spelled(character: str) -> str:
 
 def as_written(text: str, encoding: str | None) -> str:
     """The text as a stream of this encoding shows it, so that its width is known before it is laid out."""
-    try:
-        return text.encode(encoding or "ascii", HANDLER).decode(encoding or "ascii")
-    except LookupError:
-        return text
+    return text.encode(encoding or "utf-8", HANDLER).decode(encoding or "utf-8")
 
 
 def plain_by_choice() -> bool:

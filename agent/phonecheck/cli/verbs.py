@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
+
+from phonecheck.cli import spelling
 
 Example = tuple[str, str]
 """A command line as somebody would type it, and what it is good for."""
@@ -33,6 +36,10 @@ class Verb(click.Command):
     def __init__(self, *arguments: Any, examples: Sequence[Example] = (), **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.examples = tuple(examples)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help, as a stream that is ASCII spells it: click would write UTF-8 there."""
+        return spelling.as_written(super().get_help(ctx), getattr(sys.stdout, "encoding", None))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, each on a line of its own that can be copied, what it is good for below."""

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from phonecheck.cli.console import print_answer, print_cause, print_json, say, style
+from phonecheck.cli.console import columns, print_answer, print_cause, print_json, say, style
 from phonecheck.cli.leaving import guarded
 
 if TYPE_CHECKING:
@@ -65,4 +65,8 @@ def _page(document: dict[str, Any]) -> str:
         "time": f"{document.get('ms') or 0:.0f} ms, {len(document.get('hops') or ())} hops",
     }
     lines += [f"  {name:<6} {value}" for name, value in facts.items() if value]
+    if document.get("hops"):
+        from phonecheck.cli.waterfall import waterfall
+
+        lines += ["", waterfall(document["hops"], columns(sys.stdout))]
     return "\n".join(lines)

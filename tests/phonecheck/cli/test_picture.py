@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
@@ -70,48 +69,12 @@ def test_the_answer_is_a_verdict_the_facts_and_the_hops() -> None:
         assert secret not in text
 
 
-@pytest.mark.parametrize("columns", [60, 80, 100, 120])
-def test_the_waterfall_fits(columns: int) -> None:
-    lines = picture.waterfall(HOPS, columns).splitlines()
-    assert len(lines) == len(HOPS) + 3
-    assert max(map(len, lines[:-2])) <= columns
-    assert max(map(len, lines)) <= 80 or columns > 80
-
-
-@pytest.mark.parametrize("columns", [50, 60, 80, 100])
-def test_ipv6_peers_give_way_where_they_do_not_fit(columns: int) -> None:
-    peer = IPv6Address("2001:db8:1234:5678:9abc:def0:1234:5678")
-    path = Path("wwan0", IPv6Address("2001:db8::2"), peer, 443)
-    hops = tuple(dataclasses.replace(hop, path=path) for hop in HOPS)
-    text = picture.waterfall(hops, columns)
-    assert max(map(len, text.splitlines()[:-2])) <= columns
-    assert (str(peer) in text) == (columns >= 100)
-
-
-def test_the_waterfall_shows_where_the_time_went() -> None:
-    head, first, second, third, legend, bound = picture.waterfall(HOPS, 100).splitlines()
-    bar = first.split()[-1]
-    assert bar.startswith("d")
-    assert [letter for n, letter in enumerate(bar) if letter != bar[n - 1 : n]] == list("dctw")
-    assert " ! " in second
-    assert "t" not in second.split()[-1]
-    assert " + " in third
-    # A later hop begins where the one before it ended.
-    assert third.index("w", 60) > second.rindex("w") - 2
-    assert "cleartext" in legend
-    assert bound.strip() == "all bound to wwan0"
-    assert head.rstrip().endswith("487 ms")
-
-
-def test_a_hop_that_failed_is_drawn_without_an_answer() -> None:
-    text = picture.waterfall((Hop(1, "https://api.platform.example/c", timings=Timings(total=5000.0)),), 80)
-    assert "---" in text
-    assert "5000" in text
-
-
-def test_an_instant_hop_still_has_a_mark() -> None:
-    hops = (HOPS[0], Hop(2, "https://a.example/", 200, PATH, timings=Timings(total=0.01)))
-    assert "|" in picture.waterfall(hops, 80).splitlines()[2]
+@pytest.mark.parametrize("columns", [20, 40, 80, 200])
+def test_it_is_as_wide_as_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = [line for line in picture.of_outcome(OUTCOME).splitlines()[1:] if "c69bc0e6" not in line]
+    assert max(map(len, lines)) <= columns
+    assert any(line.endswith("487 ms") for line in lines) == (columns >= 60)
 
 
 @pytest.mark.parametrize(
