@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phonecheck.appserver.client import AppServer
 from phonecheck.config import Server, Settings
 from phonecheck.deadline import Deadline
 from phonecheck.doctor.device import Device
@@ -152,12 +155,30 @@ def test_a_server_that_does_not_take_it_fails_with_a_line_to_try(code: str) -> N
     assert found.state == "failed"
     assert found.error is not None
     assert found.error.code == code
-    assert found.command == "curl -i https://app.example/coverage-access-token"
+    assert found.command == server.by_hand(Server(url="https://app.example"))
+
+
+@pytest.mark.parametrize("protocol", ["v0.1", "v0.2"])
+@pytest.mark.parametrize("finish", [None, "/mine?x=1"])
+def test_the_line_to_try_asks_what_the_probe_asks(protocol: Literal["v0.1", "v0.2"], finish: str | None) -> None:
+    made = Server(url="https://app.example/api/", protocol=protocol, finish=finish)
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(404, stream=httpx.ByteStream(b""))
+
+    with AppServer(made, None, transport=httpx.MockTransport(answer)) as client:
+        client.probe(Deadline(10))
+    words = shlex.split(server.by_hand(made))
+    assert words[-1] == str(asked[1].url)
+    assert words[2:-1] == (["--json", asked[1].read().decode()] if asked[1].method == "POST" else [])
 
 
 def test_the_line_to_try_keeps_the_token_out_of_the_process_list() -> None:
     made = Server(
-        url="https://app.example/api",
+        url="https://app.example",
+        protocol="v0.1",
         token_file=Path("/etc/my token"),
         ca_file=Path("/ca.pem"),
         client_cert=Path("/c.pem"),
@@ -165,7 +186,7 @@ def test_the_line_to_try_keeps_the_token_out_of_the_process_list() -> None:
     )
     assert server.by_hand(made, "wwan0") == (
         "sed 's/^/Authorization: Bearer /' '/etc/my token' | curl -i --interface wwan0 --cacert /ca.pem --cert /c.pem"
-        " --key /k.pem -H @- https://app.example/api/coverage-access-token"
+        " --key /k.pem -H @- 'https://app.example/v0.1/phone-check?check_id=00000000-0000-0000-0000-000000000000'"
     )
 
 
@@ -272,7 +293,10 @@ def test_an_answer_about_something_else_is_the_platforms_error() -> None:
 
 def test_without_a_token_it_cannot_be_seen() -> None:
     world = World(reached=Reached("POST /y", 404))
-    assert world.look(mobile_address).state == "unseen"
+    found = world.look(mobile_address)
+    assert (found.state, "hands out no coverage token" in found.words) == ("unseen", True)
+    world.reached = Reached("GET /x", 429, busy=True)
+    assert "is busy" in world.look(mobile_address).words
     assert world.sent == []
 
 

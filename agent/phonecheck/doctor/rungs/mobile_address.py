@@ -23,7 +23,8 @@ def look(device: Device, deadline: Deadline) -> Finding:
     """What the platform says of the address, asked over the link."""
     coverage = device.server.coverage(deadline)
     if coverage is None:
-        return unseen("the app server hands out no coverage token to ask the platform with")
+        why = "is busy, and gave" if device.server.reach(deadline).busy else "hands out"
+        return unseen(f"the app server {why} no coverage token to ask the platform with")
     answer = device.network.get(coverage.url, coverage.token, deadline)
     if answer.status != 200:
         line = _by_hand(coverage.url, device.links.prepared(deadline).interface) if answer.status in (400, 412) else ""

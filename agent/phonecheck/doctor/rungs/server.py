@@ -11,6 +11,10 @@ from phonecheck.doctor.device import Device
 from phonecheck.doctor.model import Fact, Finding, Rung, failed, idle, unseen, well
 from phonecheck.errors import AgentError, ConfigError, LinkError, ServerError
 
+# What verify asks by (docs/app-server.md).
+_FINISH = {"v0.1": "/v0.1/phone-check", "v0.2": "/v0.2/phone-check/exchange-code"}
+_NOBODYS = "00000000-0000-0000-0000-000000000000"
+
 
 def look(device: Device, deadline: Deadline) -> Finding:
     """Reached by the way that ``verify`` will take, and the credential accepted."""
@@ -43,16 +47,20 @@ def look(device: Device, deadline: Deadline) -> Finding:
 
 
 def by_hand(server: config.Server, interface: str = "") -> str:
-    """A line that asks it the same; the token goes from its file to curl and is in no process list."""
+    """A line that asks for the result of no check, as the doctor does; the token is in no process list."""
     words = ["curl", "-i", *(["--interface", interface] if interface else [])]
     for option, file in (("--cacert", server.ca_file), ("--cert", server.client_cert), ("--key", server.client_key)):
         if file is not None:
             words += [option, str(file)]
-    url = (server.url or "").rstrip("/") + server.coverage
+    base, path = (server.url or "").rstrip("/"), server.finish or _FINISH[server.protocol]
+    if server.protocol == "v0.1":
+        asked = [f"{base}{path}{'&' if '?' in path else '?'}check_id={_NOBODYS}"]
+    else:
+        asked = ["--json", f'{{"check_id": "{_NOBODYS}", "code": "none"}}', base + path]
     if server.token_file is None:
-        return shlex.join([*words, url])
+        return shlex.join([*words, *asked])
     header = ["sed", "s/^/Authorization: Bearer /", str(server.token_file)]
-    return f"{shlex.join(header)} | {shlex.join([*words, '-H', '@-', url])}"
+    return f"{shlex.join(header)} | {shlex.join([*words, '-H', '@-', *asked])}"
 
 
 RUNG = Rung("server", "App server", look, explained_by=("clock",))
