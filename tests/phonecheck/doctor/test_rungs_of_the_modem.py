@@ -234,8 +234,9 @@ ABROAD = dataclasses.replace(REGISTERED, registration=Registration.ROAMING)
         (NEVER, sight(ABROAD, "stop", NOT_CONNECTED), "well"),
         (AUTO, sight(dataclasses.replace(ABROAD, state=ModemState.CONNECTED, bearers=(UP,))), "well"),
         (AUTO, sight(dataclasses.replace(ABROAD, bearers=(UP,)), "stop", NOT_CONNECTED), "well"),
+        (AUTO, sight(ABROAD, "stop", LATE), "well"),
     ],
-    ids=["kept-from-it", "at-home", "allowed", "not-asked", "connected-by-others", "suspended"],
+    ids=["kept-from-it", "at-home", "allowed", "not-asked", "connected-by-others", "suspended", "late"],
 )
 def test_roaming_fails_where_it_alone_keeps_the_modem_from_connecting(
     settings: Settings, seen: Sight, state: str
@@ -262,8 +263,9 @@ def test_the_zero_of_a_modem_that_has_just_come_up_is_not_weak() -> None:
     assert look(signal.RUNG, fresh, fresh, AUTO).state == "failed"
 
 
-def test_the_zero_of_a_disabled_modem_is_not_weak() -> None:
-    assert look(signal.RUNG, sight(dataclasses.replace(DISABLED, signal=0), "enable")).state == "unseen"
+@pytest.mark.parametrize("per_cent", [0, 5, 67])
+def test_what_a_disabled_modem_shows_is_old(per_cent: int) -> None:
+    assert look(signal.RUNG, sight(dataclasses.replace(DISABLED, signal=per_cent), "enable")).state == "unseen"
 
 
 def test_a_signal_without_a_technology_is_shown_alone() -> None:

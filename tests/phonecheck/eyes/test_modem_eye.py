@@ -301,8 +301,12 @@ def test_two_who_ask_at_once_ask_once() -> None:
     asked = []
     read = eye.manager.managed_objects
 
+    second = threading.Barrier(2)
+
     def slow(timeout: float) -> dict[str, Any]:
         asked.append(timeout)
+        with contextlib.suppress(threading.BrokenBarrierError):  # as it should be: nobody else came
+            second.wait(0.1)
         return read(timeout)
 
     eye.manager.managed_objects = slow  # type: ignore[method-assign]

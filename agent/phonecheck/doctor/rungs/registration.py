@@ -39,8 +39,10 @@ def _registered(modem: Modem) -> bool:
 def _kept_from_roaming(sight: Sight, device: Device, *, roaming: bool) -> bool:
     """Whether nothing but the setting keeps the modem from being connected abroad."""
     choice = device.settings.modem
-    asked = choice.connect == "auto" and sight.step == "stop" and sight.modem.state is ModemState.REGISTERED
-    return roaming and not choice.roaming and asked and not any(bearer.connected for bearer in sight.modem.bearers)
+    refused = sight.error is not None and sight.error.code == "not-connected"
+    asked = choice.connect == "auto" and sight.modem.state is ModemState.REGISTERED
+    up = any(bearer.connected for bearer in sight.modem.bearers)
+    return roaming and refused and asked and not choice.roaming and not up
 
 
 RUNG = Rung("registration", "Registration", look, needs=("sim",))
