@@ -71,6 +71,8 @@ class RealNetwork:
 
     def plain(self, deadline: Deadline) -> Plain | None:
         """See :class:`phonecheck.doctor.ports.network.Network`."""
+        # Where port 80 is silent, the other port often is as well: one wait for both.
+        Aside(lambda: self.connect(deadline), "connect")
         return self._plain(lambda: self._ask_plainly(deadline.within(CAP_SECONDS)))
 
     def connect(self, deadline: Deadline) -> Connected:

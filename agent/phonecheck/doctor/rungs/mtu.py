@@ -12,10 +12,8 @@ from phonecheck.errors import CheckError, LinkError
 _LEAST_SECONDS, _MOST_SECONDS = 1.5, 3.0
 _ROUND_TRIPS = 10
 """A handshake takes two, and one more for each packet that is lost by chance."""
-_SMALL = 500
-_MTU_6 = 1280
-"""What every IPv6 path must take (RFC 8200, 5), and nearly every other one does."""
-_MTU_4 = 576
+_SMALL_MTU, _LEAST_MTU_6 = 576, 1280
+"""What every IPv4 host takes in one piece (RFC 791, 3.1), and every IPv6 path (RFC 8200, 5) and nearly every other one."""
 _HEADERS = {4: 40, 6: 60}
 
 
@@ -34,11 +32,13 @@ def look(device: Device, deadline: Deadline) -> Finding:
     full = shake(None)
     if full.answered:
         return well(f"segments of {full.segment} octets get through", segment=full.segment)
-    small = shake(_SMALL)
+    small = shake(_SMALL_MTU - _HEADERS[family])
     # One that took as long as the large one had proves nothing: the path may be that slow.
     if not small.answered or small.ms > patience * 1000 / 2:
         return unseen("no handshake was answered in time, in large packets or small ones", segment=None)
-    mtu = _MTU_6 if shake(_MTU_6 - _HEADERS[family]).answered else _MTU_4 if family == 4 else None
+    mtu = None if family == 6 else _SMALL_MTU
+    if shake(_LEAST_MTU_6 - _HEADERS[family]).answered:
+        mtu = _LEAST_MTU_6
     interface, host = device.links.prepared(deadline).interface, redact.text(device.network.host)
     which = {"sent": f" to {host}", "received": f" from {host}"}.get(full.stuck, "")
     message = f"Large packets{which} are lost on the way over {interface}, and nobody says so; small ones get through."

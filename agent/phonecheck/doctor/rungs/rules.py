@@ -33,7 +33,7 @@ def look(device: Device, deadline: Deadline) -> Finding:
 def _in_the_way(survey: Survey, barrier: Barrier, obstacle: AgentError, *, may_change: bool) -> LinkError:
     interface = survey.link.interface
     whom = f"what is sent over {interface}" if barrier.way == "out" else f"the answers that come in by {interface}"
-    message = f"The policy rule `{barrier.rule}` keeps back {whom} ({barrier.refusal}): a VPN's kill switch does so."
+    message = f"The policy rule `{barrier.rule}` keeps back {whom} ({barrier.refusal}), as a VPN's kill switch does."
     hint = obstacle.hint
     if not may_change:
         hint = 'Set link.routes = "auto" and run it with CAP_NET_ADMIN: a rule for the link\'s address then goes before it.'

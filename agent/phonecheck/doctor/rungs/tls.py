@@ -8,7 +8,7 @@ import time
 from phonecheck.deadline import Deadline
 from phonecheck.doctor.device import Device
 from phonecheck.doctor.model import Finding, Rung, failed, well
-from phonecheck.errors import ConfigError
+from phonecheck.errors import CheckError, ConfigError
 
 _OFF_SECONDS = 3600.0
 """A clock that is off by less makes no certificate's dates wrong that are right, but on the day that it is changed."""
@@ -26,9 +26,15 @@ def look(device: Device, deadline: Deadline) -> Finding:
     if not secure.of_dates:
         return failed(secure.fault, command)
     date, now = device.network.date(deadline), device.kernel.now()
-    off = None if date is None else round(now - date)
-    if date is None or abs(now - date) < _OFF_SECONDS:
-        return failed(secure.fault, command, clock_off_seconds=off)
+    if date is None:
+        return failed(secure.fault, command, clock_off_seconds=None)
+    off = round(now - date)
+    if abs(now - date) < _OFF_SECONDS:
+        hint = (
+            "The device's clock agrees with the network's, so the certificate is at fault: report it to the platform."
+        )
+        error = CheckError("tls-failed", secure.fault.message, hint=hint)
+        return failed(error, command, clock_off_seconds=off)
     message = (
         f"The device's clock says {_day(now)}, and the network's {_day(date)}: a good certificate looks bad by it."
     )
