@@ -41,6 +41,7 @@ _BOUNDS = {
     **dict.fromkeys(("radio_rtt", "radio_jitter", "radio_wake"), (0, 600_000)),
     "radio_loss": (0, 100),
     "radio_rate": (0, 10_000_000),
+    "device_clock": (-20_000, 20_000),
     "radio_mtu": (0, 65_535),
     "platform_ttl": (1, 3600),
     **dict.fromkeys(("platform_pending", "mno_extra_hops"), (0, 10_000)),
@@ -101,6 +102,11 @@ class Conditions:
     """The MNO's first hop answers with this status."""
     mno_hang: bool = False
     """The MNO's first hop never answers."""
+
+    device_bind_refused: bool = False
+    """Programs on the device may not bind a socket to an interface (SO_BINDTODEVICE); for those started from now on."""
+    device_clock: float = 0.0
+    """Days by which their clock is ahead, less than 0 for behind; likewise. Servers keep theirs."""
 
     app_fault: str = ""
     """One of APP_FAULTS."""

@@ -68,6 +68,10 @@ class Connections:
         """Take its addresses, and tell nobody."""
         await self._change(mobile_link.address_lost, modem)
 
+    async def route_lost(self, modem: int) -> None:
+        """Take its default routes, and tell nobody."""
+        await self._change(mobile_link.route_lost, modem)
+
     def show(self) -> list[dict[str, object]]:
         """Each modem's interface, whether it is plugged in, and whether its session is up."""
         return [

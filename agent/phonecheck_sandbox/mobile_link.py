@@ -16,6 +16,7 @@ from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.netlink import FAMILIES, add_address, add_default, index_of, make_tun, namespace, speak
 from phonecheck_sandbox.plan import IpMethod, IpType, LinkKind
 
+_MAIN = 254
 _ROUTE_METRIC = 700
 """Worse than the LAN's, as NetworkManager ranks a modem: nothing leaves by it but what is bound to it."""
 
@@ -151,6 +152,14 @@ def address_lost(session: Session) -> None:
         for index in _there(ip, session):
             for address in session.device.addresses:
                 ip.flush_addr(index=index, family=FAMILIES[address.version])
+
+
+def route_lost(session: Session) -> None:
+    """Take the interface's default routes and leave its addresses."""
+    with speak("device") as ip:
+        for index in _there(ip, session):
+            for address in session.device.addresses:
+                ip.flush_routes(oif=index, family=FAMILIES[address.version], dst_len=0, table=_MAIN)
 
 
 def link_down(session: Session) -> None:

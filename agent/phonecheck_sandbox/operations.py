@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
-from phonecheck_sandbox import counters, device, scenarios, snapshot, topology, vpn, walls
+from phonecheck_sandbox import counters, device, mwan3, scenarios, snapshot, topology, vpn, walls
 from phonecheck_sandbox.conditions import Conditions
 from phonecheck_sandbox.connections import Connections
 from phonecheck_sandbox.control import Reply, Request, parse
@@ -38,7 +38,8 @@ class Operations:
         keeper: int,
         manager: NetworkManagerPart | None = None,
     ) -> None:
-        self._conditions = conditions
+        self.conditions = conditions
+        """In force now."""
         self._parts = parts
         self._stack = stack
         self._connections = connections
@@ -54,13 +55,17 @@ class Operations:
             "reset": self._reset,
             "link-down": lambda r: connections.link_down(r.modem),
             "address-lost": lambda r: connections.address_lost(r.modem),
+            "route-lost": lambda r: connections.route_lost(r.modem),
             "device-gone": lambda r: connections.pull(r.modem),
             "configure": self._configure,
             "vpn": lambda r: asyncio.to_thread(vpn.switch, r.values[0]),
+            "mwan3": self._mwan3,
             "rp-filter": self._rp_filter,
             "snapshot": lambda _: asyncio.to_thread(snapshot.take),
             "later": self._later,
             "counters": self._counters,
+            "bus-stop": self._bus_stop,
+            "bus-start": self._bus_start,
             **ModemOperations(stack, connections).verbs,
         }
         if not stack.modems:  # a HAT: ModemManager knows nothing of it
@@ -82,7 +87,7 @@ class Operations:
         return {
             "pid": self._keeper,
             "ready": self._ready.is_set(),
-            "conditions": dataclasses.asdict(self._conditions),
+            "conditions": dataclasses.asdict(self.conditions),
             "modems": self._connections.show(),
             "network_manager": self._manager.kind if self._manager else "",
             "ended": self._parts.ended() | {n: exit_status(code) for n, code in self._ended().items()},
@@ -97,7 +102,7 @@ class Operations:
         return {"pid": self._keeper}
 
     async def _set(self, request: Request) -> None:
-        await self._become(Conditions.parse(list(request.values), self._conditions))
+        await self._become(Conditions.parse(list(request.values), self.conditions))
 
     async def _scenario(self, request: Request) -> None:
         (name,) = request.values
@@ -122,9 +127,9 @@ class Operations:
         await self._become(Conditions())
 
     async def _become(self, conditions: Conditions) -> None:
-        before = dataclasses.replace(self._conditions)
-        self._conditions.update(dataclasses.asdict(conditions))
-        self._parts.tell(self._conditions)
+        before = dataclasses.replace(self.conditions)
+        self.conditions.update(dataclasses.asdict(conditions))
+        self._parts.tell(self.conditions)
         await asyncio.to_thread(walls.apply, conditions, before)
 
     async def _configure(self, request: Request) -> None:
@@ -132,6 +137,20 @@ class Operations:
         if word not in ("on", "off"):
             raise ValueError(f"Configuring cannot be {word!r}. Say on or off.")
         self._connections.configure = word == "on"
+
+    async def _mwan3(self, request: Request) -> None:
+        link = str(self._connections.show()[0]["interface"])
+        await asyncio.to_thread(mwan3.switch, request.values[0], link)
+
+    async def _bus_stop(self, _: Request) -> None:
+        if self._manager:
+            await self._manager.stop()
+        await self._stack.stop_bus()
+
+    async def _bus_start(self, _: Request) -> None:
+        await self._stack.start_bus()
+        if self._manager:
+            await self._manager.start()
 
     async def _rp_filter(self, request: Request) -> None:
         (text,) = request.values

@@ -68,6 +68,9 @@ _MODEM = {
     "polkit-denied": Scenario(
         "No session; polkit does not let anybody control the modem.", acts=("disconnect", f"deny {_CONTROL}")
     ),
+    "unplugged": Scenario("The modem is not plugged in.", acts=("unplug",)),
+    "weak-signal": Scenario("The modem hears its network at 3 per cent.", acts=("signal 3",)),
+    "bus-down": Scenario("The system bus has ended, and ModemManager with it.", acts=("bus-stop",)),
     "manager-down": Scenario("ModemManager is not running.", acts=("manager-stop",)),
     "manager-late": Scenario(
         "ModemManager starts after 2 s, as at boot, and shows the modem 3 s later.",
@@ -89,6 +92,16 @@ _LINK = {
     "strict-rp-filter": Scenario("The device's reverse path filter is strict.", acts=("rp-filter 1",)),
     "vpn": Scenario("A VPN has the default route, by rules ahead of main as wg-quick sets them.", acts=("vpn on",)),
     "vpn-kill-switch": Scenario("The same VPN, and nothing is to go beside it.", acts=("vpn kill-switch",)),
+    "no-route": Scenario(
+        "wwan0 is Ethernet and has its address, and no default route.",
+        plan={"link_kind": "ethernet"},
+        acts=("route-lost",),
+    ),
+    "mwan3": Scenario(
+        "wwan0 is Ethernet, and policy rules as mwan3 sets them keep in what is to go by it.",
+        plan={"link_kind": "ethernet"},
+        acts=("mwan3 on",),
+    ),
     "networkmanager": Scenario(
         "No session; NetworkManager has a connection for the modem.",
         plan={"manager": "networkmanager", "connect": False},
@@ -96,6 +109,12 @@ _LINK = {
     "hat": Scenario(
         "No modem that ModemManager knows: a HAT that is a router of its own, at usb0.", plan={"link_kind": "hat"}
     ),
+}
+_DEVICE = {
+    "bind-refused": Scenario(
+        "The device's kernel does not let programs bind a socket to wwan0.", {"device_bind_refused": True}
+    ),
+    "wrong-clock": Scenario("Programs on the device take it to be twenty years ago.", {"device_clock": -7305.0}),
 }
 _NETWORK = {
     "lte": Scenario(
@@ -106,6 +125,20 @@ _NETWORK = {
         "A radio at the edge of its cell: slow, lossy, and slow to wake.",
         {"radio_rtt": 400.0, "radio_jitter": 150.0, "radio_loss": 3.0, "radio_wake": 2000.0},
     ),
+    "large-packets-lost": Scenario(
+        "Packets of more than 1280 bytes get lost on the radio, and nobody is told.", {"radio_mtu": 1280}
+    ),
+    "portal": Scenario("The APN leads port 80 to its portal, and refuses port 443.", {"apn_access": "portal"}),
+    "portal-tls": Scenario("The APN leads port 80 and port 443 to its portal.", {"apn_access": "portal-tls"}),
+    "filtered-apn": Scenario("The APN swallows all but DNS.", {"apn_access": "filtered"}),
+    "platform-down": Scenario("The platform's host does not answer the device.", {"platform_down": True}),
+    "certificate-expired": Scenario("The platform's certificate has expired.", {"platform_cert": "expired"}),
+    "certificate-of-another": Scenario(
+        "The platform's certificate is for another host.", {"platform_cert": "other-host"}
+    ),
+    "authority-unknown": Scenario(
+        "The platform's certificate is from an authority that nobody trusts.", {"platform_cert": "other-ca"}
+    ),
     "not-mobile": Scenario("The platform does not take the address for a mobile one: 412.", {"platform_status": 412}),
     "operator-unsupported": Scenario("The platform does not serve this operator: 501.", {"platform_status": 501}),
     "wrong-operator": Scenario("The number belongs to another operator: 409.", {"platform_status": 409}),
@@ -114,6 +147,7 @@ _NETWORK = {
     "dns-spoofed": Scenario("Forged answers arrive before those of the operator's DNS.", {"dns_fault": "spoofed"}),
     "redirect-loop": Scenario("The operator redirects in a circle.", {"mno_loop": True}),
     "eleven-redirects": Scenario("The operator redirects once more than is allowed.", {"mno_extra_hops": 6}),
+    "token-refused": Scenario("The customer's app server does not take the device's token.", {"app_fault": "401"}),
     "app-server-down": Scenario("The customer's app server does not answer.", {"app_fault": "down"}),
     "slow-result": Scenario("A result of v0.1 that takes its time.", {"platform_pending": 2}),
 }
@@ -135,7 +169,7 @@ _LOSS = {
     ),
     "device-gone": Scenario("A hop hangs; after 2 s wwan0 is gone.", _HANGING, acts=("later 2 device-gone",)),
 }
-SCENARIOS: dict[str, Scenario] = _MODEM | _LINK | _LOSS | _NETWORK
+SCENARIOS: dict[str, Scenario] = _MODEM | _DEVICE | _LINK | _LOSS | _NETWORK
 """For ``--scenario``, ``phonecheck-sandbox scenarios`` and tests."""
 
 

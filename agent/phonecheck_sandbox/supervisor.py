@@ -22,6 +22,7 @@ from phonecheck_sandbox.namespaces import with_system_paths
 from phonecheck_sandbox.operations import Operations
 from phonecheck_sandbox.parts import Parts, inherited_environment, on_node, say_ended
 from phonecheck_sandbox.plan import Plan
+from phonecheck_sandbox.programs import as_started
 from phonecheck_sandbox.switchboard import Switchboard
 
 if TYPE_CHECKING:
@@ -166,8 +167,9 @@ class _Supervisor:
             print(self._plan.welcome, file=sys.stderr, flush=True)
         # Before it can run: asyncio hands the process over some time after the fork, and COMMAND may have begun by then.
         self._commanding = True
+        argv, env = as_started(command, self._env, self._operations.conditions)
         try:
-            process = await asyncio.create_subprocess_exec(*on_node("device", command), env=self._env)
+            process = await asyncio.create_subprocess_exec(*on_node("device", argv), env=env)
         except OSError as error:
             raise SandboxError(f"The command cannot be started: {error.strerror}.", hint="Shorten it.") from None
         ending = asyncio.ensure_future(process.wait())

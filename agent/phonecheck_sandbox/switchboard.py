@@ -17,6 +17,7 @@ from phonecheck_sandbox.errors import SandboxError
 from phonecheck_sandbox.lifetime import exit_status
 from phonecheck_sandbox.operations import Operations
 from phonecheck_sandbox.parts import on_node
+from phonecheck_sandbox.programs import as_started
 
 _STDIO = 3
 
@@ -85,13 +86,16 @@ class Switchboard:
             raise ValueError("An exec comes with three descriptors. Send standard input, output and error.")
         await self._ready.wait()
         stdin, stdout, stderr = line.descriptors
+        argv, env = wanted["argv"], {**self._env, **wanted["env"]}
+        if wanted["node"] == "device":
+            argv, env = as_started(argv, env, self._operations.conditions)
         try:
             process = await asyncio.create_subprocess_exec(
-                *on_node(wanted["node"], wanted["argv"]),
+                *on_node(wanted["node"], argv),
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
-                env={**self._env, **wanted["env"]},
+                env=env,
                 cwd=wanted["cwd"],
                 start_new_session=True,
             )

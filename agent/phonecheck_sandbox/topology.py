@@ -76,6 +76,8 @@ def build() -> None:
             _sysctl("net/ipv4/ip_forward", "0" if node == "device" else "1")
             # The routers' job is to forward, not to judge; and the device is to be as Debian has it, not as this host is.
             _set_rp_filter(2 if node == "device" else 0)
+            # Else the P-GW would be found by ARP at each of its services' addresses, and a missing route be no loss.
+            _sysctl("net/ipv4/conf/all/arp_ignore", "0" if node == "device" else "1")
     for (near, near_name, near_address), (far, far_name, far_address) in _LINKS:
         with speak(near) as ip, namespace(far) as far_fd:
             ip.link("add", ifname=near_name, kind="veth", peer={"ifname": far_name, "net_ns_fd": far_fd})

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from phonecheck_sandbox.conditions import APP_FAULTS, DNS_FAULTS, Conditions
+from phonecheck_sandbox.conditions import APN_ACCESS, APP_FAULTS, DNS_FAULTS, PLATFORM_CERTS, Conditions
 
 
 def test_pairs_change_what_they_name_and_nothing_else():
@@ -29,6 +29,11 @@ def test_pairs_change_what_they_name_and_nothing_else():
         ("mno_status=100", "HTTP status from 200"),
         ("dns_fault=sillent", "silent, first-silent"),
         ("app_fault=finish-down", "finish-500"),
+        ("radio_mtu=-1", "from 0 to"),
+        ("apn_access=open", "portal, portal-tls, filtered"),
+        ("platform_cert=bad", "expired, not-yet-valid"),
+        ("device_clock=-30000", "from -20000 to 20000"),
+        ("device_bind_refused=perhaps", "yes or no"),
         ("mno_loop=maybe", "yes or no"),
     ],
 )
@@ -43,6 +48,8 @@ def test_a_condition_that_cannot_be_is_refused_with_what_can(pair: str, said: st
     [
         *(f"dns_fault={word}" for word in DNS_FAULTS),
         *(f"app_fault={word}" for word in APP_FAULTS),
+        *(f"apn_access={word}" for word in APN_ACCESS),
+        *(f"platform_cert={word}" for word in PLATFORM_CERTS),
         *(f"platform_status={status}" for status in (0, 400, 404, 409, 412, 429, 500, 501)),
         "mno_status=302",
         "radio_loss=100",

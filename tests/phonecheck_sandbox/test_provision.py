@@ -13,6 +13,7 @@ def test_a_provisioned_root_has_settings_that_the_agent_takes_and_the_authority_
     settings = config.load(tmp_path / provision.SETTINGS)
     assert settings.server.url == f"https://{world.APP_SERVER_HOST}"
     assert (settings.server.report, settings.modem.connect) == (world.REPORT_PATH, "auto")
+    assert settings.chain.platform == f"https://{world.PLATFORM_HOST}"
     token = tmp_path / provision.TOKEN
     assert (token.read_text(), stat.S_IMODE(token.stat().st_mode)) == (world.SERVER_TOKEN, 0o600)
     kept = pki.in_run_directory(tmp_path / here.STATE.relative_to("/"))

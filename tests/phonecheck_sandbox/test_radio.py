@@ -162,3 +162,14 @@ def test_no_packet_is_earlier_than_half_the_round_trip_nor_later_than_the_jitter
     at = radio.next_arrival()
     assert at is not None
     assert rtt / 2000 - 1e-9 <= at - 10.0 <= (rtt / 2 + jitter) / 1000 + 1e-9
+
+
+@pytest.mark.parametrize(("size", "passes"), [(1280, True), (1281, False)])
+@pytest.mark.parametrize("ethernet", [False, True])
+@pytest.mark.parametrize("up", [True, False])
+def test_a_path_that_is_too_narrow_swallows_ip_packets_by_their_size(size: int, passes: bool, ethernet: bool, up: bool):
+    radio = air(radio_mtu=1280, ethernet=ethernet)
+    packet = IPV4 + bytes(size - len(IPV4))
+    sent = frame(0x0800, packet) if ethernet else packet
+    radio.send(sent, 0.0, up=up)
+    assert list(radio.arrived(0.0, up=up)) == [sent] * passes

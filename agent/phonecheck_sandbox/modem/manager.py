@@ -147,4 +147,4 @@ def _closed_bus() -> Iterator[None]:
     try:
         yield
     except (RouterClosed, ConnectionError):
-        raise SandboxError("The private bus is gone.", hint="Start the sandbox anew.") from None
+        raise SandboxError("The private bus is gone.", hint="Start it again: ctl bus-start") from None

@@ -148,9 +148,35 @@ class ModemStack:
         """
         if self._idle:
             raise SandboxError("ModemManager is the machine's own here.", hint="Say: systemctl start ModemManager")
+        if not self._bus.listens(self._daemons):
+            raise SandboxError("There is no bus that ModemManager could be on.", hint="Say: ctl bus-start")
         if not self._daemons.running(_MANAGER):
             await self._start_manager()
             await self._show_all()
+
+    # What happens to the bus
+
+    async def stop_bus(self) -> None:
+        """End the bus, and ModemManager with it, as nothing on a bus outlives it.
+
+        Raises:
+            SandboxError: it is the machine's own.
+        """
+        self._bus.check_own()
+        await self._connection.aclose()
+        await self._daemons.kill(_MANAGER)
+        await self._bus.end(self._daemons)
+
+    async def start_bus(self) -> None:
+        """Start the bus and ModemManager again; return when it shows every modem that is plugged in.
+
+        Raises:
+            SandboxError: it is the machine's own, a program died, or a modem did not appear in time.
+        """
+        self._bus.check_own()
+        if not self._bus.listens(self._daemons):
+            await self._bus.listen(self._daemons)
+        await self.start_manager()
 
     def deny(self, actions: Iterable[str]) -> None:
         """Have polkit say no to these action ids from now on, and yes to all others.

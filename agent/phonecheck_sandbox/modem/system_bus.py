@@ -37,6 +37,19 @@ class SystemBus(Protocol):
             SandboxError: it does not.
         """
 
+    def listens(self, started: Daemons) -> bool:
+        """Whether it was started, and not ended."""
+
+    def check_own(self) -> None:
+        """See that it is the sandbox's to end.
+
+        Raises:
+            SandboxError: it is not.
+        """
+
+    async def end(self, started: Daemons) -> None:
+        """End it and its authority; nothing is at its address then."""
+
     async def judge(self, started: Daemons, router: DBusRouter) -> None:
         """Return once the authority answers, or would be started by a question.
 
@@ -71,6 +84,19 @@ class PrivateBus:
         await started.within(_SECONDS, _BUS, listens, "takes no connections")
         await started.start(_POLKIT, [sys.executable, "-m", polkit.__name__, str(self._deny_file)])
 
+    def listens(self, started: Daemons) -> bool:
+        """See `SystemBus`."""
+        return started.running(_BUS)
+
+    def check_own(self) -> None:
+        """See `SystemBus`."""
+
+    async def end(self, started: Daemons) -> None:
+        """See `SystemBus`."""
+        for program in (_POLKIT, _BUS):
+            await started.kill(program)
+        self.socket.unlink(missing_ok=True)
+
     async def judge(self, started: Daemons, router: DBusRouter) -> None:
         """See `SystemBus`."""
         answers = bus.wait_for_name(router, polkit.NAME)
@@ -96,6 +122,19 @@ class MachineBus:
             raise SandboxError(
                 "This machine has no system bus.", hint="Start it: systemctl start dbus.socket"
             ) from None
+
+    def listens(self, started: Daemons) -> bool:  # noqa: ARG002  of the interface
+        """See `SystemBus`; whatever becomes of it is the machine's affair."""
+        return True
+
+    def check_own(self) -> None:
+        """Refuse to: see `SystemBus`."""
+        raise SandboxError(
+            "The system bus here is the machine's own.", hint="Say: systemctl stop dbus.socket dbus.service"
+        )
+
+    async def end(self, started: Daemons) -> None:
+        """See `SystemBus`."""
 
     async def judge(self, started: Daemons, router: DBusRouter) -> None:
         """See `SystemBus`."""
