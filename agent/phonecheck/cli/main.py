@@ -33,6 +33,7 @@ _VERBS = {
     "run": "Verify unattended: at start, on schedule, when the SIM changes.",
     "status": "What the service is doing, its last outcome, its next run.",
     "history": "The checks that the service made.",
+    "monitor": "Watch modem, signal and service as they change.",
     "report": "Make one file to send to a vendor or an operator.",
     "explain": "What an error code means, and what to do.",
     "completion": "Print the completion script of a shell.",

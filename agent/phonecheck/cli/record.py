@@ -5,41 +5,95 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from phonecheck.cli.console import style
+from phonecheck.cli.table import Column, cut, lines, total
 
 _WORDS = {"match": ("MATCH", "green"), "no_match": ("NO MATCH", "red"), "inconclusive": ("INCONCLUSIVE", "yellow")}
 _BELIEVABLE = 1_704_067_200
 """2024: a device whose clock says less has not yet been told the time."""
+_LEAST = 10
+"""Characters of an error code that still tell it from most others."""
 
 
-def as_object(result: dict[str, Any]) -> dict[str, Any]:
-    """The JSON object of a check: when and why it was made, and the object of `verify`."""
+def as_object(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object of a check: when and why it was made, what is asked for first, and the object of `verify`."""
     return {
         "id": result["id"],
         "trigger": result["trigger"],
         "at": when(result["at"]),
         "exit_status": result["exit_status"],
+        **{key: result.get(key) for key in ("operator", "technology", "signal", "error_code")},
         "result": json.loads(result["document"]),
     }
 
 
-def line(result: dict[str, Any], now: float | None = None) -> str:
-    """One line: when, outcome, why where it is none, operator, duration, and why it was made."""
-    word, colour = _WORDS.get(result["outcome"], (result["outcome"], None))
-    at, trigger, ms = result["at"], result["trigger"], f"{result['ms']:.0f} ms"
-    if now is None:  # one of a table
-        word, trigger, ms = f"{word:<12}", f"{trigger:<10}", f"{ms:>9}"
+def word(result: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The outcome, and its colour."""
+    outcome: str = result["outcome"]
+    return _WORDS.get(outcome, (outcome, None))
+
+
+def line(result: Mapping[str, Any], now: float) -> str:
+    """One line, without colour: outcome, when, duration, why it was made, and over what."""
+    signal = result.get("signal")
     facts = [
-        when(at) if now is None else f"{when(at)} ({ago(at, now)})",
-        style(sys.stdout, word, fg=colour, bold=True),
-        ms,
-        trigger,
+        word(result)[0],
+        f"{when(result['at'])} ({ago(result['at'], now)})",
+        f"{result['ms']:.0f} ms",
+        result["trigger"],
         result.get("operator", ""),
-        result.get("error_code", ""),
+        result.get("technology", ""),
+        "" if signal is None else f"{signal} %",
     ]
-    return "  ".join(fact for fact in facts if fact).rstrip()
+    return "  ".join(fact for fact in facts if fact)
+
+
+def table(results: Sequence[Mapping[str, Any]], room: int, dots: str = "…") -> list[str]:
+    """A line of titles and a line for each check, the columns that matter most where there is not room for all.
+
+    Args:
+        results: as they are to be shown, at least one.
+        room: characters of a line.
+        dots: what stands for what is cut off.
+    """
+    times = [when(result["at"]) for result in results]
+
+    def paint(text: str, row: int) -> str:
+        return style(sys.stdout, text, fg=word(results[row])[1], bold=True)
+
+    def texts(key: str) -> list[str]:
+        return [str(result.get(key, "")) for result in results]
+
+    full = {
+        "when": Column("when", times),
+        "outcome": Column("outcome", [word(result)[0] for result in results], paint=paint),
+        "ms": Column("ms", [f"{result['ms']:.0f}" for result in results], right=True),
+        "trigger": Column("trigger", texts("trigger")),
+        "operator": Column("operator", texts("operator")),
+        "technology": Column("tech", texts("technology")),
+        "signal": Column("signal", [f"{result['signal']} %" if "signal" in result else "" for result in results], True),
+        "error": Column("error", texts("error_code")),
+    }
+    # To the minute and without the year; by the hour alone where there is no room for that either.
+    minute = Column("when", [time[5:16].replace("T", " ") or time for time in times])
+    short = {"operator": Column("operator", [cut(name, 14, dots) for name in texts("operator")]), "when": minute}
+    shown = {"when": short["when"], "outcome": full["outcome"]}
+    if total(shown.values()) > room:
+        shown["when"] = Column("when", [time[11:16] or time for time in times])
+    for name in ("error", "ms", "signal", "operator", "technology", "trigger"):
+        column = short.get(name, full[name])
+        left = room - total([*shown.values(), Column("", [""])])
+        if name == "error" and _LEAST <= left < column.width:
+            column = Column("error", [cut(code, left, dots) for code in column.cells])
+        if not column.empty and column.width <= left:
+            shown[name] = column
+    for name in short:
+        if name in shown and total((shown | {name: full[name]}).values()) <= room:
+            shown[name] = full[name]
+    return lines([shown[name] for name in full if name in shown])
 
 
 def when(at: float) -> str:

@@ -64,17 +64,21 @@ def test_a_clock_that_was_not_set_is_not_shown(at):
 
 
 def test_a_check_in_a_line():
-    assert line(result()) == "2026-11-23T23:55:00Z  MATCH            512 ms  schedule    Sandbox Mobile"
-
-
-def test_a_failure_in_a_line():
-    assert line(result("inconclusive", ERROR)).endswith("512 ms  schedule    not-registered")
+    assert line(result(technology="lte", signal=67), NOW) == (
+        "MATCH  2026-11-23T23:55:00Z (5 min ago)  512 ms  schedule  Sandbox Mobile  lte  67 %"
+    )
 
 
 def test_a_check_for_programs():
     found = as_object(result())
     assert found["at"] == "2026-11-23T23:55:00Z"
     assert found["result"]["check_id"] == "d2cfa55c"
+    assert [found[key] for key in ("operator", "technology", "signal", "error_code")] == [
+        "Sandbox Mobile",
+        None,
+        None,
+        None,
+    ]
 
 
 def properties(**more):
@@ -86,22 +90,27 @@ def properties(**more):
         "Outbox": 2,
         "Dropped": 0,
         "Problem": "",
+        "Totals": [("match", "", 17, 8.5)],
+        "LastSuccess": int(NOW) - 300,
     } | more
 
 
 def test_the_status_for_a_person():
     assert page(properties(), NOW).splitlines() == [
         "state    idle",
-        "last     2026-11-23T23:55:00Z (5 min ago)  MATCH  512 ms  schedule  Sandbox Mobile",
+        "last     MATCH  2026-11-23T23:55:00Z (5 min ago)  512 ms  schedule  Sandbox Mobile",
         "next     2026-11-24T01:00:00Z (in 60 min)",
+        "checks   17 match since the service's start",
         "reports  2 to bring",
         "version  0.1.0",
     ]
 
 
 def test_the_status_of_a_service_that_has_done_nothing_yet():
-    text = page(properties(State="unconfigured", LastResult={}, NextRun=0, Dropped=3, Problem="It is full."), NOW)
-    assert text.splitlines() == [
+    nothing = properties(
+        State="unconfigured", LastResult={}, NextRun=0, Dropped=3, Problem="It is full.", Totals=[], LastSuccess=0
+    )
+    assert page(nothing, NOW).splitlines() == [
         "state    unconfigured",
         "problem  It is full.",
         "last     no check yet",
@@ -109,6 +118,23 @@ def test_the_status_of_a_service_that_has_done_nothing_yet():
         "reports  2 to bring, 3 given up",
         "version  0.1.0",
     ]
+
+
+def test_the_status_of_a_failure_has_its_cause_and_its_cure():
+    failed = result("inconclusive", ERROR, error_message=ERROR["message"], error_hint=ERROR["hint"])
+    lines = page(properties(LastResult=failed), NOW).splitlines()
+    assert lines[2:4] == ["cause    The modem is searching. (not-registered)", "cure     Wait."]
+
+
+@pytest.mark.parametrize("room", [200, 80, 41, 40, 39, 20])
+def test_the_status_fits(room):
+    failed = result(
+        "inconclusive", ERROR, error_message="The modem is searching for a network. " * 3, error_hint="Wait."
+    )
+    text = page(properties(LastResult=failed), NOW, room)
+    assert max(map(len, text.splitlines())) <= room
+    everything = page(properties(LastResult=failed), NOW)
+    assert "".join(text.split()) == "".join(everything.split()), "nothing is lost"
 
 
 def test_the_services_answer(capsys):
