@@ -14,6 +14,7 @@ import click
 
 from phonecheck.cli.console import link_options, print_answer, print_error, say, start_log
 from phonecheck.cli.leaving import guarded
+from phonecheck.cli.verbs import Verb
 
 if TYPE_CHECKING:
     from phonecheck.config import Settings
@@ -28,7 +29,16 @@ _SEND = (
 )
 
 
-@click.command("report", short_help="Make one file to send to a vendor or an operator.")
+@click.command(
+    "report",
+    cls=Verb,
+    short_help="Make one file to send to a vendor or an operator.",
+    examples=(
+        ("sudo phonecheck report", "A page in this directory; as root, the service's log and checks are in it too."),
+        ("phonecheck report --show | less", "Read what would be sent before anything is."),
+        ("phonecheck report --no-traffic -o report.json", "The same for a program, and nothing sent over the link."),
+    ),
+)
 @click.option(
     "-o",
     "--output",

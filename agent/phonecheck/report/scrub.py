@@ -52,8 +52,8 @@ _MAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}")
 _IPV4 = r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)"
 _IPV6 = r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:%[\w.-]+)?(?![\w:])"
 _ADDRESS = re.compile(rf"(?i){_IPV4}|{_IPV6}")
-# Ids of checks and of traces, which a vendor looks up: UUIDs, and 8 or 16 bytes in hexadecimal (W3C Trace Context).
-_ID = re.compile(r"(?i)(?<![\w-])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{16})(?![\w-])")
+# Ids of checks and of traces, which a vendor looks up: UUIDs, and 8 bytes and more in hexadecimal (W3C Trace Context).
+_ID = re.compile(r"(?i)(?<![\w-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-])|(?<!\w)[0-9a-f]{16,64}(?!\w)")
 _LIKE_A_NUMBER = re.compile(r"\d{12}|^[\d-]+$")
 _FIRST_MARK = 0xE000
 """Of the private use area, whose characters are none that a text is allowed to have."""
