@@ -60,6 +60,7 @@ class RealModems:
         self._reading = _Once(self._read)
         self._asking = _Once(self._ask_version)
         self._permission = _Once(self._ask_permission)
+        self._managed = _Once(self._ask_network_manager)
         self._way: Way | None = None
 
     def reach_bus(self, deadline: Deadline) -> None:
@@ -104,6 +105,10 @@ class RealModems:
         if not way.wait(lambda _: False, deadline):
             raise DeadlineExceeded("The time allowed passed before the modem was ready.", exit_status=ExitStatus.MODEM)
         return way.result()
+
+    def network_managers(self, deadline: Deadline) -> bool:
+        """Asked of NetworkManager."""
+        return self._managed.get(deadline)
 
     def sight(self, far_enough: Callable[[Modem], bool], deadline: Deadline) -> Sight | None:
         """The modem as it is, or on its way."""
@@ -170,19 +175,25 @@ class RealModems:
     def _ask_permission(self, deadline: Deadline) -> Permission:
         from phonecheck.modem import authority
 
-        action = authority.NETWORK_CONTROL if self._is_network_managers(deadline) else authority.CONTROL
+        # What comes before connecting is done by us in either case.
+        connecting = self._next_step(deadline) == "connect"
+        action = authority.NETWORK_CONTROL if connecting and self.network_managers(deadline) else authority.CONTROL
         return Permission(action, authority.verdict(self._dbus(), action, _seconds(deadline)))
 
-    def _is_network_managers(self, deadline: Deadline) -> bool:
-        """Whether all that is left to do is NetworkManager's; what comes before connecting is done by us."""
+    def _next_step(self, deadline: Deadline) -> Step | None:
+        try:
+            sight = self.sight(lambda _: True, deadline)
+        except AgentError:  # whose rung this is says so
+            return None
+        return None if sight is None else sight.step
+
+    def _ask_network_manager(self, deadline: Deadline) -> bool:
         from phonecheck.modem.networkmanager import NetworkManager
 
         try:
             modem = self.modem()
-            if modem is None or self._judge(modem).step != "connect":
-                return False
-            return NetworkManager(self._dbus()).manages(modem.path, _seconds(deadline))
-        except AgentError:  # whose rung this is says so
+            return modem is not None and NetworkManager(self._dbus()).manages(modem.path, _seconds(deadline))
+        except AgentError:
             return False
 
     def _manager(self) -> ModemManager:

@@ -26,7 +26,7 @@ _NO_PERSON = 0
 class Bus(Protocol):
     """What is needed of the bus; :class:`~phonecheck.modem.bus.ModemBus` is the real one."""
 
-    def name(self, timeout: float) -> str:
+    def own_name(self, timeout: float) -> str:
         """Our own name on it."""
 
     def call(
@@ -56,7 +56,7 @@ def verdict(bus: Bus, action: str, timeout: float) -> Verdict:
         ModemError: modem-manager-unavailable, the bus cannot be reached.
     """
     # By the name on the bus, as those do who will ask. Anybody may ask about himself.
-    subject = ("system-bus-name", {"name": ("s", bus.name(timeout))})
+    subject = ("system-bus-name", {"name": ("s", bus.own_name(timeout))})
     try:
         ((allowed, challenge, _),) = bus.call(
             *(_PATH, _INTERFACE, "CheckAuthorization", timeout),

@@ -76,7 +76,7 @@ class ModemBus:
             return ""
         return str(name)
 
-    def name(self, timeout: float) -> str:
+    def own_name(self, timeout: float) -> str:
         """This connection's own name on the bus; timeout in seconds, for the first use of it.
 
         Raises:

@@ -95,7 +95,7 @@ def look(rung: Rung, settings: Settings = AUTO, **ground: Any) -> Finding:
 
 def test_a_new_kernel_lets_any_process_bind() -> None:
     found = look(kernel.RUNG)
-    assert (found.state, found.words) == ("well", "Linux 6.12, any process may bind; CAP_NET_ADMIN: no")
+    assert (found.state, found.words) == ("well", "Linux 6.12, anyone may bind; CAP_NET_ADMIN: no")
     assert found.facts == {"release": "6.12.47+rpt-rpi-v8", "may_bind": True, "net_admin": False}
 
 
@@ -106,7 +106,7 @@ def test_an_old_kernel_lets_this_process_bind_alone() -> None:
 
 
 def test_a_release_that_says_nothing_is_shown_as_it_is() -> None:
-    assert look(kernel.RUNG, uname="next").words.startswith("Linux next, any process may bind")
+    assert look(kernel.RUNG, uname="next").words.startswith("Linux next, anyone may bind")
 
 
 def test_a_kernel_that_refuses_to_bind_is_the_failure() -> None:

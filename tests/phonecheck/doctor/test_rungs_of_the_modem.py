@@ -65,6 +65,10 @@ class OneModem:
 
     found: Sight | AgentError | None
     then: Sight | None = None
+    managed: bool = False
+
+    def network_managers(self, deadline: Deadline) -> bool:
+        return self.managed
 
     def modem(self) -> Modem | None:
         return self.found.modem if isinstance(self.found, Sight) else None
@@ -276,6 +280,11 @@ def test_no_bearer_is_a_failure_where_nobody_may_connect() -> None:
     found = look(bearer.RUNG, sight(REGISTERED, "stop", NOT_CONNECTED))
     assert (found.state, found.error) == ("failed", NOT_CONNECTED)
     assert found.command == f"mmcli -m {PATH} --simple-connect=apn=YOUR-APN"
+
+
+def test_a_modem_of_network_managers_is_connected_by_no_one_else() -> None:
+    modems = OneModem(sight(REGISTERED, "stop", NOT_CONNECTED), managed=True)
+    assert bearer.RUNG.look(Device(NEVER, True, None, modems, *[None] * 4), Deadline(5)).command == "nmcli device"
 
 
 def test_no_bearer_is_none_where_it_will_be_connected() -> None:

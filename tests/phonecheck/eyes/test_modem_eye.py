@@ -222,6 +222,42 @@ def test_without_traffic_ready_is_as_it_is() -> None:
     assert eye.run.times == 0
 
 
+@dataclass
+class BusOfBoth(FakeModemManager):
+    """ModemManager and NetworkManager, and what polkit is asked."""
+
+    managed: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        device = {"Udi": "/org/freedesktop/ModemManager1/Modem/0", "DeviceType": 8, "State": 30 if self.managed else 10}
+        objects = {"/org/freedesktop/NetworkManager/Devices/2": {"org.freedesktop.NetworkManager.Device": device}}
+        self.on["GetManagedObjects"] = lambda path: (objects,)
+        self.on["CheckAuthorization"] = lambda path, subject, action, *more: ((True, False, {}),)
+
+    def own_name(self, timeout: float) -> str:
+        return ":1.9"
+
+    def call(self, *arguments: Any, start: bool = False, **more: Any) -> tuple[Any, ...]:
+        return super().call(*arguments, **more)
+
+
+@pytest.mark.parametrize(
+    ("managed", "state", "action"),
+    [
+        (True, 8, "org.freedesktop.NetworkManager.network-control"),
+        (True, 3, "org.freedesktop.ModemManager1.Device.Control"),
+        (False, 8, "org.freedesktop.ModemManager1.Device.Control"),
+    ],
+)
+def test_the_permission_is_the_one_that_the_next_step_takes(managed: bool, state: int, action: str) -> None:
+    bus = BusOfBoth(managed=managed)
+    bus.become(state, 1)
+    eye = RealModems(ScriptedRun(bus), AUTO, traffic=False, bus=bus)  # type: ignore[arg-type]
+    assert eye.permission(SOON).action == action
+    assert eye.network_managers(SOON) is managed
+
+
 def test_whether_modem_manager_runs() -> None:
     assert Eye(NEVER).running(SOON)
     assert not Eye(NEVER, name="").running(SOON)

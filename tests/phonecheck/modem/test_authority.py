@@ -35,7 +35,7 @@ def test_polkits_word(peer, modem_bus, reply, verdict):
     assert authority.verdict(modem_bus, authority.CONTROL, seconds) == verdict
     (kind, details), action, more, flags, cancel = asked.bodies[0]
     # By the name on the bus, as ModemManager itself asks; and nobody is to be asked for a password.
-    assert (kind, details["name"]) == ("system-bus-name", ("s", modem_bus.name(1)))
+    assert (kind, details["name"]) == ("system-bus-name", ("s", modem_bus.own_name(1)))
     assert (action, more, flags, cancel) == ("org.freedesktop.ModemManager1.Device.Control", {}, 0, "")
 
 

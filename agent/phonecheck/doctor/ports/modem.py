@@ -98,6 +98,9 @@ class Modems(Protocol):
             AgentError: as :meth:`modem`; SimError, BearerError: of the step where that ended.
         """
 
+    def network_managers(self, deadline: Deadline) -> bool:
+        """Whether connecting the modem is NetworkManager's business, as far as can be seen."""
+
     def sight(self, far_enough: Callable[[Modem], bool], deadline: Deadline) -> Sight | None:
         """The modem once it has come far enough, or is on no way that leads there; None where there is none, as above.
 

@@ -21,10 +21,13 @@ def look(device: Device, deadline: Deadline) -> Finding:
     if sight.step == "use" and (bearer := sight.bearer) is not None:
         apn = f", APN {bearer.apn}" if bearer.apn else ""
         return well(f"connected at {bearer.interface}{apn}", **facts)
-    command = _connect(sight.modem, device.settings.modem)
+    if sight.error is not None and sight.error.code not in ("not-connected", "connect-failed"):
+        return failed(sight.error, f"mmcli -m {sight.modem.path}", **facts)
+    # Two who connect one modem take each other's bearer down.
+    managed = device.modems.network_managers(deadline)
+    command = "nmcli device" if managed else _connect(sight.modem, device.settings.modem)
     if sight.error is not None:
-        unconnected = sight.error.code in ("not-connected", "connect-failed")
-        return failed(sight.error, command if unconnected else f"mmcli -m {sight.modem.path}", **facts)
+        return failed(sight.error, command, **facts)
     return unseen(f"not connected: the modem is {sight.modem.state.word}, and verify connects it", command, **facts)
 
 

@@ -21,7 +21,7 @@ def look(device: Device, _: Deadline) -> Finding:
     refused = kernel.binding_refused()
     if refused is not None:
         return failed(refused, "uname -r", release=release, may_bind=False, net_admin=may_configure)
-    who = "any process may bind" if version is None or version >= _ANY_PROCESS else "this process may bind"
+    who = "anyone may bind" if version is None or version >= _ANY_PROCESS else "this process may bind"
     short = f"Linux {version[0]}.{version[1]}" if version else f"Linux {release}"
     return well(
         f"{short}, {who}; CAP_NET_ADMIN: {'yes' if may_configure else 'no'}",
