@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from phonecheck import credentials
 from phonecheck.config import Settings
 from phonecheck.deadline import Deadline
 from phonecheck.doctor.ports.server import Coverage, Reached
-from phonecheck.errors import AgentError
+from phonecheck.errors import AgentError, ConfigError
 from phonecheck.eyes.once import Once
 from phonecheck.model import Link
 
 if TYPE_CHECKING:
     from phonecheck.appserver.client import AppServer
+    from phonecheck.redact import Secret
     from phonecheck.session import Session
 
 
@@ -39,6 +41,17 @@ class RealServer:
         self._links = links
         self._reached = Once[Reached]()
 
+    def credential(self) -> Literal["here", "none", "withheld"]:
+        """See :class:`phonecheck.doctor.ports.server.Server`."""
+        server = self._settings.server
+        try:
+            token = self._token()
+        except ConfigError:
+            if any(file is not None and _withheld(file) for file in (server.token_file, server.client_key)):
+                return "withheld"
+            raise
+        return "here" if token is not None or server.client_cert is not None else "none"
+
     def reach(self, deadline: Deadline) -> Reached:
         """See :class:`phonecheck.doctor.ports.server.Server`."""
         return self._reached(lambda: self._reach(deadline))
@@ -59,10 +72,7 @@ class RealServer:
     def _client(self, deadline: Deadline) -> AppServer:
         from phonecheck.appserver.client import AppServer
 
-        server = self._settings.server
-        if server.client_key is not None:
-            credentials.require_private(server.client_key, "server.client_key")
-        token = credentials.read_secret("server-token", server.token_file, "server.token_file")
+        server, token = self._settings.server, self._token()
         if server.over != "modem":
             return AppServer(server, token)
         from phonecheck import wiring
@@ -71,3 +81,19 @@ class RealServer:
 
         network = wiring.backend(self._links.prepared(deadline), self._session.of_server)
         return AppServer(server, token, transport=BoundTransport(network, tls.context(server)))
+
+    def _token(self) -> Secret | None:
+        server = self._settings.server
+        if server.client_key is not None:
+            credentials.require_private(server.client_key, "server.client_key")
+        return credentials.read_secret("server-token", server.token_file, "server.token_file")
+
+
+def _withheld(file: Path) -> bool:
+    try:
+        file.open("rb").close()
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False

@@ -47,6 +47,7 @@ class World:
     traffic: bool = True
     link: Link | AgentError = field(default_factory=lambda: Link("wwan0"))
     modem: Modem | None = field(default_factory=lambda: Modem("/modem/1", operator_code="23410"))
+    shown: Literal["here", "none", "withheld"] = "here"
     reached: Reached | AgentError = field(default_factory=lambda: Reached("GET /x", 200, coverage=COVERAGE))
     answer: Answer | AgentError = field(default_factory=lambda: Answer(200, KNOWN))
     agent: Service | AgentError = field(default_factory=lambda: Service("idle"))
@@ -64,6 +65,9 @@ class World:
         return self.modem
 
     # Server
+    def credential(self) -> Literal["here", "none", "withheld"]:
+        return self.shown
+
     def reach(self, deadline: Deadline) -> Reached:
         return told(self.reached)
 
@@ -193,6 +197,23 @@ def test_the_line_to_try_keeps_the_token_out_of_the_process_list() -> None:
 def test_a_credential_that_is_missing_is_told_as_it_is() -> None:
     missing = ConfigError("missing-credential", "server.token_file names /x, which cannot be read.")
     assert World(reached=missing).cause(server) is missing
+
+
+def test_a_credential_that_this_user_may_not_read_is_not_seen() -> None:
+    world = World(shown="withheld", reached=AgentError("internal-error", "was asked"))
+    found = world.look(server)
+    assert (found.state, found.command) == ("unseen", "sudo phonecheck doctor")
+
+
+def test_what_a_server_refuses_to_who_has_no_credential_the_service_may_have() -> None:
+    world = World(
+        shown="none", reached=ServerError("server-rejected", "It wants a credential, and none is configured.")
+    )
+    found = world.look(server)
+    assert (found.state, found.command.split()[:2]) == ("unseen", ["sudo", "systemd-run"])
+    assert world.look(mobile_address).state == "unseen"
+    world.here = False
+    assert world.cause(server).code == "server-rejected"
 
 
 def test_over_the_modem_it_waits_for_the_link_and_leaves_its_faults_to_others() -> None:

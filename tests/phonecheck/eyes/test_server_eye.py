@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -132,6 +133,22 @@ def test_a_refusal_is_remembered_too(site: Site, token_file: Path) -> None:
             ask(Deadline(10))
         assert caught.value.code == "server-rejected"
     assert len(site.requests) == 2
+
+
+def test_whether_there_is_a_credential(token_file: Path, tmp_path: Path) -> None:
+    assert eye(url="https://app.example", token_file=token_file)[0].credential() == "here"
+    assert eye(url="https://app.example", client_cert=token_file, client_key=token_file)[0].credential() == "here"
+    assert eye(url="https://app.example")[0].credential() == "none"
+    with pytest.raises(ConfigError) as caught:
+        eye(url="https://app.example", token_file=tmp_path / "none")[0].credential()
+    assert caught.value.code == "missing-credential"
+
+
+def test_a_credential_that_this_user_may_not_read_is_withheld(token_file: Path, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read every file")
+    token_file.chmod(0)
+    assert eye(url="https://app.example", token_file=token_file)[0].credential() == "withheld"
 
 
 def test_a_token_that_others_can_read_is_not_sent(site: Site, token_file: Path) -> None:

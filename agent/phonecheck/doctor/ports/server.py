@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from phonecheck.deadline import Deadline
 from phonecheck.redact import Secret
@@ -36,6 +36,13 @@ class Reached:
 
 class Server(Protocol):
     """The app server, asked what costs nothing."""
+
+    def credential(self) -> Literal["here", "none", "withheld"]:
+        """Whether this process has something to prove the device by; ``withheld``: there is, and this user may not read it.
+
+        Raises:
+            ConfigError: missing-credential, unsafe-file-mode.
+        """
 
     def reach(self, deadline: Deadline) -> Reached:
         """Ask it, over the link where it is reached there; no check is created.

@@ -21,7 +21,10 @@ _PHONE_CHECK = "PCK"
 
 def look(device: Device, deadline: Deadline) -> Finding:
     """What the platform says of the address, asked over the link."""
-    coverage = device.server.coverage(deadline)
+    try:
+        coverage = device.server.coverage(deadline)
+    except ServerError:  # whatever the app server's rung made of it
+        return unseen("the app server gave no coverage token to ask the platform with")
     if coverage is None:
         why = "is busy, and gave" if device.server.reach(deadline).busy else "hands out"
         return unseen(f"the app server {why} no coverage token to ask the platform with")

@@ -13,6 +13,10 @@ from phonecheck.errors import AgentError, ConfigError, LinkError, ServerError
 
 # What verify asks by (docs/app-server.md).
 _FINISH = {"v0.1": "/v0.1/phone-check", "v0.2": "/v0.2/phone-check/exchange-code"}
+_AS_SERVICE = (
+    "sudo systemd-run -q --pipe --wait -p LoadCredential=server-token:phonecheck.server-token phonecheck doctor"
+)
+"""The packaged service has its token from systemd's credential store (docs/service.md), and a shell has not."""
 _NOBODYS = "00000000-0000-0000-0000-000000000000"
 
 
@@ -22,6 +26,8 @@ def look(device: Device, deadline: Deadline) -> Finding:
     if server.url is None:
         hint = "Give --server https://HOST, or set server.url in the configuration."
         raise ConfigError("bad-setting", "No app server is configured.", hint=hint)
+    if device.server.credential() == "withheld":
+        return unseen("this user may not read the device's credential", "sudo phonecheck doctor")
     interface = ""
     if server.over == "modem":
         if not device.traffic:
@@ -30,10 +36,22 @@ def look(device: Device, deadline: Deadline) -> Finding:
             interface = device.links.prepared(deadline).interface
         except AgentError as error:  # another rung's
             return unseen(f"it is reached over the modem, and there is no link: {error.message}")
-    facts: dict[str, Fact] = {"host": urlsplit(server.url).netloc, "over": server.over}
+    return _asked(device, server, urlsplit(server.url).netloc, interface, deadline)
+
+
+def _asked(device: Device, server: config.Server, host: str, interface: str, deadline: Deadline) -> Finding:
+    facts: dict[str, Fact] = {"host": host, "over": server.over}
     try:
         reached = device.server.reach(deadline)
     except ServerError as error:
+        if (
+            error.code == "server-rejected"
+            and device.server.credential() == "none"
+            and device.agent.installed(deadline)
+        ):
+            return unseen(
+                "asked without a credential; the service's own is read by systemd alone", _AS_SERVICE, **facts
+            )
         return failed(error, by_hand(server, interface), **facts)
     except LinkError as error:
         if error.code == "name-not-found":  # no other rung asks for this name
@@ -41,9 +59,9 @@ def look(device: Device, deadline: Deadline) -> Finding:
         return unseen(f"it is reached over the modem: {error.message}", "", **facts)
     facts |= {"asked": reached.asked, "http_status": reached.status, "coverage_token": reached.coverage is not None}
     if reached.busy:
-        return well(f"{facts['host']} is there, and busy (429)", **facts)
+        return well(f"{host} is there, and busy (429)", **facts)
     also = "" if reached.coverage else "; hands out no coverage token"
-    return well(f"{facts['host']} takes this device{also}", **facts)
+    return well(f"{host} takes this device{also}", **facts)
 
 
 def by_hand(server: config.Server, interface: str = "") -> str:
