@@ -104,7 +104,7 @@ def command(
         from phonecheck.report.surroundings import surroundings
 
         now = dt.datetime.now(dt.UTC)
-        file = Path(name or f"phonecheck-report-{now:%Y%m%dT%H%M%SZ}.html")
+        file = Path(f"phonecheck-report-{now:%Y%m%dT%H%M%SZ}.html" if name is None else name)
         to_stdout = show or name == "-"
         if not to_stdout:
             check(file, replace=force)

@@ -27,7 +27,8 @@ identities = st.text("0123456789", min_size=15, max_size=20)
 around = st.text(min_size=0, max_size=12)
 planted = st.one_of(
     st.tuples(
-        identities, st.sampled_from(["{}", "imsi {}", "…{}!", "https://h.example/{}/x", "tel:+{}", "a{}b", "{}é"])
+        identities,
+        st.sampled_from(["{}", "imsi {}", "…{}!", "https://h.example/{}/x", "tel:+{}", "a{}b", "dead{}beef", "{}é"]),
     ),
     st.tuples(identities, st.sampled_from(["Bearer ey{}", "authorization: Token x{}", "cookie: sid=q{}", "token={}"])),
     st.tuples(identities, st.sampled_from(["https://h.example/p?x=a{}", "/p?code={}&b=1", "https://u{}:p@h.example/"])),
@@ -113,6 +114,7 @@ def test_what_a_vendor_looks_up_stays(kept: str) -> None:
         ("mail anna.b@home.example now", "mail …@… now"),
         ("447700900123", "…0123"),
         ("00000000000000000000447700900123", "…0123"),
+        ("dead447700900123beef", "dead…0123beef"),
         ("a\x1b[31mb\u202ec", "a\ufffd[31mb\ufffdc"),
         (float("nan"), None),
         (3.14159, 3.142),
