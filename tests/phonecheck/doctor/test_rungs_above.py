@@ -203,6 +203,8 @@ def test_a_credential_that_this_user_may_not_read_is_not_seen() -> None:
     world = World(shown="withheld", reached=AgentError("internal-error", "was asked"))
     found = world.look(server)
     assert (found.state, found.command) == ("unseen", "sudo phonecheck doctor")
+    world.reached = ConfigError("missing-credential", "It cannot be read.")
+    assert world.look(mobile_address).state == "unseen"
 
 
 def test_what_a_server_refuses_to_who_has_no_credential_the_service_may_have() -> None:

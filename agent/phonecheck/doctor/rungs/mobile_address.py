@@ -23,7 +23,7 @@ def look(device: Device, deadline: Deadline) -> Finding:
     """What the platform says of the address, asked over the link."""
     try:
         coverage = device.server.coverage(deadline)
-    except ServerError:  # whatever the app server's rung made of it
+    except AgentError:  # whatever the app server's rung made of it
         return unseen("the app server gave no coverage token to ask the platform with")
     if coverage is None:
         why = "is busy, and gave" if device.server.reach(deadline).busy else "hands out"
