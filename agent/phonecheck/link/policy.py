@@ -204,7 +204,7 @@ def read_entry(body: bytes) -> Entry | None:
     if family not in _LENGTHS:
         return None
     found = attributes(body[RTMSG.size :])
-    network = _network(family, found.get(1), bits) or ip_network(bytes(_LENGTHS[family]))
+    network = _network(family, found.get(1), bits) or ip_network((bytes(_LENGTHS[family]), 0))
     table, metric = number(found.get(15)) or table, number(found.get(6)) or 0
     if kind in _REFUSALS or kind == _THROW:
         return Entry(table, network, metric, (), _REFUSALS.get(kind, ""), throws=kind == _THROW)
