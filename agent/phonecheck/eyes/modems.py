@@ -112,7 +112,7 @@ class RealModems:
 
     def sight(self, far_enough: Callable[[Modem], bool], deadline: Deadline) -> Sight | None:
         """The modem as it is, or on its way."""
-        modem = self.modem()
+        modem = self._reading.get(deadline.within(_SECONDS))
         if modem is None:
             return None
         if not self._traffic or far_enough(modem):

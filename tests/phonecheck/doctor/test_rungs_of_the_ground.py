@@ -14,7 +14,7 @@ from phonecheck.doctor.device import Device
 from phonecheck.doctor.model import Finding, Rung
 from phonecheck.doctor.ports.modem import Permission, Sight
 from phonecheck.doctor.rungs import bus, clock, kernel, modem_manager, polkit
-from phonecheck.errors import LinkError, ModemError
+from phonecheck.errors import DeadlineExceeded, LinkError, ModemError
 from phonecheck.model import Modem, ModemState
 
 NOW = 1795490000.0  # 2026-11-24
@@ -40,7 +40,7 @@ class Ground:
     seen: Sight | ModemError | None = field(default_factory=lambda: Sight(Modem("/0"), "connect"))
     answer: str | ModemError = "1.24.0"
     there: bool = True
-    runs: bool = True
+    runs: bool | None = True
 
     def release(self) -> str:
         return self.uname
@@ -68,6 +68,8 @@ class Ground:
         return self.spoken
 
     def permission(self, deadline: Deadline) -> Permission:
+        if self.verdict == "late":
+            raise DeadlineExceeded("The time allowed passed.")
         return Permission("org.example.control", self.verdict)
 
     def sight(self, far_enough: Any, deadline: Deadline) -> Sight | None:
@@ -79,6 +81,8 @@ class Ground:
         return self.there
 
     def running(self, deadline: Deadline) -> bool:
+        if self.runs is None:
+            raise DeadlineExceeded("The time allowed passed.")
         return self.runs
 
     def version(self, deadline: Deadline) -> str:
@@ -182,6 +186,7 @@ def test_a_link_that_is_no_modems_needs_no_bus() -> None:
         ("password", "failed"),
         ("absent", "unseen"),
         ("untold", "unseen"),
+        ("late", "unseen"),
     ],
 )
 def test_polkits_word_is_the_finding(verdict: str, state: str) -> None:
@@ -221,11 +226,12 @@ def test_a_modem_manager_tells_its_version(version: str, words: str) -> None:
     [
         ({"runs": False}, "systemctl start ModemManager"),
         ({"runs": True}, "systemctl restart ModemManager"),
+        ({"runs": None}, "systemctl restart ModemManager"),
         ({"runs": False, "there": False}, "apt install modemmanager"),
     ],
-    ids=["stopped", "hung", "missing"],
+    ids=["stopped", "hung", "hung-to-the-end", "missing"],
 )
-def test_a_modem_manager_that_does_not_answer_has_its_cure(ground: dict[str, bool], command: str) -> None:
+def test_a_modem_manager_that_does_not_answer_has_its_cure(ground: dict[str, bool | None], command: str) -> None:
     found = look(modem_manager.RUNG, answer=NOT_RUNNING, **ground)
     assert found.error is not None
     assert (found.error.code, found.command) == ("modem-manager-unavailable", command)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from phonecheck.deadline import Deadline
 from phonecheck.doctor.device import Device
 from phonecheck.doctor.model import Finding, Rung, failed, idle, unseen, well
-from phonecheck.errors import AgentError, ModemError
+from phonecheck.errors import AgentError, DeadlineExceeded, ModemError
 
 
 def look(device: Device, deadline: Deadline) -> Finding:
     """Polkit's word, without asking a person; nothing where nothing is asked of the modem."""
     if needless := _needless(device, deadline):
         return idle(needless)
-    permission = device.modems.permission(deadline)
+    try:
+        permission = device.modems.permission(deadline)
+    except DeadlineExceeded:  # whoever took the time is the cause, and has a rung of his own
+        return unseen("no time was left to ask polkit")
     action = permission.action
     command = f"pkcheck --action-id {action} --process $$"
     match permission.verdict:
