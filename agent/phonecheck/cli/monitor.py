@@ -134,7 +134,9 @@ def _changed(scene: Any, word: Word, facts: Any) -> Any:
 
     before: Scene = scene or Scene()
     if word == "service":
-        return dataclasses.replace(before, service=service_of(facts) if isinstance(facts, dict) else None)
+        if isinstance(facts, AgentError):
+            return dataclasses.replace(before, service=None, absent="does not answer")
+        return Scene(before.modem, before.error, service_of(facts) if facts else None)
     if isinstance(facts, AgentError):
         if facts.code == "ambiguous-modem" and before == Scene(service=before.service):
             raise facts

@@ -26,11 +26,13 @@ class Scene:
         modem: the object of `modem show`; None where there is none.
         error: why there is none; None where there is one, and before the first reading.
         service: of the D-Bus properties what :func:`service_of` takes; None where the service does not run.
+        absent: in words, where it does not, or does not answer.
     """
 
     modem: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
     service: Mapping[str, Any] | None = None
+    absent: str = "not running"
 
     @property
     def signal(self) -> int | None:
@@ -90,7 +92,7 @@ def line(scene: Scene) -> str:
         facts.append(_bearer(modem)[0])
     else:
         facts = [scene.error["message"].rstrip(".") if scene.error else "no modem"]
-    facts.append(f"service {service['state']}" if service else "service not running")
+    facts.append(f"service {service['state'] if service else scene.absent}")
     if service and (last := service["last"]):
         facts.append("  ".join(["last", word(last)[0], *_last(last)]))
     return "  ".join(fact for fact in facts if fact)
@@ -105,7 +107,7 @@ def page(scene: Scene, signals: Sequence[int | None], room: int, encoding: str |
         room: characters of a row.
         encoding: of the terminal.
     """
-    return [*_of_modem(scene, signals, room - _NAMED, encoding), *_of_service(scene.service)]
+    return [*_of_modem(scene, signals, room - _NAMED, encoding), *_of_service(scene)]
 
 
 def written(row: Row, room: int, dots: str) -> tuple[str, str, str]:
@@ -139,9 +141,10 @@ def _of_modem(scene: Scene, signals: Sequence[int | None], room: int, encoding: 
     ]
 
 
-def _of_service(service: Mapping[str, Any] | None) -> list[Row]:
+def _of_service(scene: Scene) -> list[Row]:
+    service = scene.service
     if service is None:
-        return [Row("service", "not running")]
+        return [Row("service", scene.absent)]
     rows = [Row("service", service["state"], f"  next {service['next_run']}" if service["next_run"] else "")]
     if last := service["last"]:
         outcome, colour = word(last)

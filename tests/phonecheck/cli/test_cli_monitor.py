@@ -29,7 +29,7 @@ from phonecheck.cli.sources import ChosenModem, Source
 from phonecheck.cli.table import width
 from phonecheck.cli.views import Canvas
 from phonecheck.deadline import Deadline
-from phonecheck.errors import ConfigError, ModemError
+from phonecheck.errors import ConfigError, ModemError, ServiceError
 from phonecheck.modem import faults, names
 from phonecheck.modem.manager import ModemManager
 from service_bus import FakeCalls, LoopInThread, ServiceBus, a_bus, a_loop, an_api, result
@@ -273,6 +273,7 @@ def the_modem(**modem: Any) -> Any:
 
 
 NOT_RUNNING = faults.NotRunning("modem-manager-unavailable", "ModemManager is not running.")
+SILENT = ServiceError("agent-unavailable", "The service did not answer in time.")
 AMBIGUOUS = ModemError("ambiguous-modem", "2 modems fit.")
 
 
@@ -288,8 +289,22 @@ def test_a_modem_that_goes_and_comes_back() -> None:
     assert shown[2].error is None
 
 
-def test_a_service_that_cannot_be_asked_is_none() -> None:
-    assert followed(("modem", the_modem()), ("service", NOT_RUNNING)).scenes[0].service is None
+def test_a_service_that_does_not_answer_is_told_from_one_that_does_not_run() -> None:
+    events = [
+        ("modem", the_modem()),
+        ("service", SILENT),
+        ("service", None),
+        ("service", PROPERTIES),
+        ("service", SILENT),
+    ]
+    shown = followed(*events).scenes
+    assert [scene.service is None for scene in shown] == [True, True, False, True]
+    assert [line(scene).partition("service ")[2][:11] for scene in shown] == [
+        "does not an",
+        "not running",
+        "idle  last ",
+        "does not an",
+    ]
 
 
 def test_two_modems_are_a_question_at_the_begin_and_a_fact_later() -> None:
