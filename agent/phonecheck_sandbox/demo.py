@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,8 @@ _PICTURE = """\
                  \\
                   wwan0 ~~~ radio ~~~ mobile operator ───┘
                   (modem)             own DNS, header enrichment, CGNAT"""
+
+_INDENT = "   "
 
 PRIVATE = ("platform", "mno", "carrier-dns")
 """Where the chain and its DNS lead; none of it may leave by lan0."""
@@ -180,13 +183,15 @@ def _credential(name: str) -> str:
 
 
 def _run(command: list[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
+    # What it prints is shown indented, on this terminal.
+    env = os.environ | {"COLUMNS": str(max(20, shutil.get_terminal_size().columns - len(_INDENT)))}
     return subprocess.run(
-        command, input=stdin, capture_output=True, text=True, errors="replace", timeout=60, check=False
+        command, input=stdin, env=env, capture_output=True, text=True, errors="replace", timeout=60, check=False
     )
 
 
 def _indent(text: str) -> None:
-    print("\n".join(f"   {line}" for line in text.splitlines()), flush=True)
+    print("\n".join(f"{_INDENT}{line}" for line in text.splitlines()), flush=True)
 
 
 def _bold(text: str) -> str:

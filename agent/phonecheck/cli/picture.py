@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from functools import partial
 
 from phonecheck import document
 from phonecheck.cli.console import as_written, columns, style
@@ -15,24 +14,30 @@ from phonecheck.model import Outcome
 def of_outcome(outcome: Outcome) -> str:
     """The whole answer, several lines, without the error, which goes to stderr."""
     width = columns(sys.stdout)
-    blocks = [_verdict(outcome), _facts(outcome, width)]
+    blocks = [_verdict(outcome, width), _facts(outcome, width)]
     if outcome.hops:
         blocks.append(waterfall(document.of_outcome(outcome)["hops"], width))
     return "\n\n".join(block for block in blocks if block)
 
 
-def _verdict(outcome: Outcome) -> str:
-    paint = partial(style, sys.stdout)
+def _verdict(outcome: Outcome, width: int) -> str:
+    word, colour, sentence = _judged(outcome)
+    # Folded before it is painted: colours have no width, and textwrap counts them.
+    folded = textwrap.fill(as_written(sys.stdout, f"{word}  {sentence}"), max(width, 20))
+    return style(sys.stdout, word, fg=colour, bold=True) + folded.removeprefix(word)
+
+
+def _judged(outcome: Outcome) -> tuple[str, str, str]:
     number = f"the number {outcome.number}" if outcome.number else "that number"
     if outcome.word == "match":
-        return f"{paint('MATCH', fg='green', bold=True)}  The SIM in this device has {number}."
+        return "MATCH", "green", f"The SIM in this device has {number}."
     if outcome.word == "no_match":
-        return f"{paint('NO MATCH', fg='red', bold=True)}  The SIM in this device does not have {number}."
+        return "NO MATCH", "red", f"The SIM in this device does not have {number}."
     if outcome.word == "opened":
-        return f"{paint('OPENED', fg='green', bold=True)}  The chain came to its end with HTTP {outcome.http_status}."
+        return "OPENED", "green", f"The chain came to its end with HTTP {outcome.http_status}."
     code = outcome.error.code if outcome.error else "unknown"
     what = f"The number {outcome.number} could not be verified" if outcome.number else "The chain did not end well"
-    return f"{paint('INCONCLUSIVE', fg='yellow', bold=True)}  {what}: {code}."
+    return "INCONCLUSIVE", "yellow", f"{what}: {code}."
 
 
 def _facts(outcome: Outcome, width: int) -> str:
@@ -58,7 +63,7 @@ def _folded(line: str, width: int) -> str:
     return textwrap.fill(
         line,
         width,
-        subsequent_indent="         ",
+        subsequent_indent=" " * (9 if width >= 60 else 4),
         break_long_words=False,
         break_on_hyphens=False,
     )

@@ -20,7 +20,7 @@ _LEGEND = ("d dns", "c connect", "t tls", "w wait")
 _NARROW = 60
 """Below so many columns, a hop takes several lines."""
 _LEAST, _WIDEST = 20, 160
-_LEAST_BAR, _FAIR_BAR = 10, 24
+_LEAST_BAR, _FAIR_BAR = 10, 20
 _LEAST_PLACE = 14
 _FIXED = 21
 """Columns of indent, number, status, mark, milliseconds, and of the spaces between."""
@@ -94,7 +94,7 @@ def _columns(hops: Sequence[Mapping[str, Any]], rows: Sequence[_Row]) -> list[_C
         of("peer", "", [row.peer for row in rows]),
         of("scheme", "", [hop["url"].partition(":")[0] for hop in hops]),
         of("IP", "IPv{}", [_family(row.peer) for row in rows]),
-        of("link", "bound to {}", [hop.get("bound_to") for hop in hops]),
+        of("link", "all bound to {}", [hop.get("bound_to") for hop in hops]),
         of("TLS", "", [(hop.get("tls") or "").removeprefix("TLSv") for hop in hops]),
         of("DNS server", "DNS server {}", [hop.get("dns_server") for hop in hops]),
     ]
@@ -118,7 +118,7 @@ def _fitting(columns: Sequence[_Column], rows: Sequence[_Row], width: int) -> li
 def _table(rows: Sequence[_Row], columns: Sequence[_Column], width: int) -> Iterator[str]:
     ms_width = max(6, *(len(f"{row.ms:.0f}") for row in rows))
     room = width - _FIXED + 6 - ms_width - sum(column.width for column in columns)
-    place_width = min(max(len(row.place) for row in rows), max(_LEAST_PLACE, room // 2))
+    place_width = min(max(4, *(len(row.place) for row in rows)), max(_LEAST_PLACE, room // 2))
     bar_width = max(_LEAST_BAR, room - place_width)
     total = _total(rows)
     heads = "".join(f"{column.head:<{column.width}}" for column in columns)
@@ -158,11 +158,17 @@ def _legend(hops: Sequence[Mapping[str, Any]], rows: Sequence[_Row], shown: set[
         words.append("! cleartext, http")
     if any(row.mark == "+" for row in rows):
         words.append("+ connection kept")
-    said = (_summed(column) for column in _columns(hops, rows) if column.words and column.head not in shown)
+    # By which device each hop left is what the whole picture is to prove, and is said in words at any width.
+    said = (
+        _summed(column)
+        for column in _columns(hops, rows)
+        if column.words and (column.head not in shown or column.head == "link")
+    )
     indent = "     " if width >= _NARROW else ""
+    joint = "\0" if width >= _NARROW // 2 else " "
     for parts in (words, [one for one in said if one]):
         # A name and its letter stay together.
-        line = "   ".join(part.replace(" ", "\0") for part in parts)
+        line = "   ".join(part.replace(" ", joint) for part in parts)
         filled = textwrap.wrap(line, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
         yield from (each.replace("\0", " ") for each in filled)
 
@@ -176,7 +182,9 @@ def _summed(column: _Column) -> str:
         value: ", ".join(str(number) for number, cell in enumerate(column.cells, 1) if cell == value)
         for value in values
     }
-    return "; ".join(f"{column.words.format(value)} (hop {numbers})" for value, numbers in which.items())
+    return "; ".join(
+        f"{column.words.format(value).removeprefix('all ')} (hop {numbers})" for value, numbers in which.items()
+    )
 
 
 def _status(row: _Row) -> str:

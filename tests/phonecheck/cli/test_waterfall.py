@@ -82,7 +82,7 @@ def test_it_shows_where_the_time_went() -> None:
     assert second.index("d", 55) == first.rindex("w") + 1
     assert trace.strip() == f"x-orange-trace-id: {TRACE}"
     assert "! cleartext, http" in legend
-    assert common.strip() == "IPv4   bound to wwan0   DNS server 10.64.1.53"
+    assert common.strip() == "IPv4   all bound to wwan0   DNS server 10.64.1.53"
     assert head.endswith("487 ms")
 
 
