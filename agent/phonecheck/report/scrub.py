@@ -23,23 +23,12 @@ _CELLULAR = ("modem", "link", "history", "configuration")
 _OURS = frozenset(
     {"slug", "cause", "because", "state", "code", "outcome", "trigger", "what", "level", "registration", "technology"}
 )
-"""Keys whose values are words of our own: a device that is called "modem" must not make the ladder unreadable."""
-_NOBODY = frozenset(
-    {
-        "root",
-        "phonecheck",
-        "localhost",
-        "debian",
-        "raspberrypi",
-        "raspberry",
-        "linux",
-        "ubuntu",
-        "admin",
-        "user",
-        "host",
-    }
+"""Keys whose values are words of our own: a device that is called "signal" must not make the ladder unreadable."""
+_NOBODY = re.compile(
+    r"(?i)root|phonecheck|localhost|debian|ubuntu|linux|raspberrypi|raspberry|raspi|admin|user|guest|test|default|host"
+    r"|device|modem|gateway|router|server|node|sensor"
 )
-"""Names that thousands of devices have."""
+"""Names that thousands of devices have, and our sentences need."""
 _LONGEST = 8000
 _LARGEST = 10**9
 """From ten digits on, a number may be somebody's; no time or size in a report is as large."""
@@ -147,7 +136,7 @@ def _printable(text: str) -> str:
 
 def _names(names: Iterable[str]) -> re.Pattern[str] | None:
     # Two letters are too often a part of something else, and a home directory's are cut as such.
-    telling = sorted((n for n in names if len(n) > 2 and n.lower() not in _NOBODY), key=len, reverse=True)
+    telling = sorted((n for n in names if len(n) > 2 and not _NOBODY.fullmatch(n)), key=len, reverse=True)
     return re.compile(rf"(?i)(?<!\w)(?:{'|'.join(map(re.escape, telling))})(?!\w)") if telling else None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from phonecheck.doctor.rungs import RUNGS
 from phonecheck.report.contents import compose, history
 from phonecheck.report.scrub import Surroundings
 
@@ -30,13 +31,36 @@ ERROR = {
 }
 
 
-def rung(slug: str, title: str, state: str = "well", words: str = "", **more: Any) -> dict[str, Any]:
-    plain = {"because": None, "command": None, "ms": 3.2, "facts": {}, "error": None}
-    return {"slug": slug, "title": title, "state": state, "words": words, **plain, **more}
+FOUND: dict[str, dict[str, Any]] = {
+    "kernel": {"words": "Linux 6.12, anyone may bind; CAP_NET_ADMIN: no", "facts": {"release": "6.12.47+rpt-rpi-v8"}},
+    "clock": {"words": "2026-11-24 03:33 UTC, synchronised"},
+    "bus": {"words": "answers"},
+    "polkit": {
+        "state": "unseen",
+        "words": "no polkit answers on this device",
+        "command": "pkcheck --action-id org.freedesktop.ModemManager1.Device.Control --process $$",
+    },
+    "modem-manager": {"words": "ModemManager 1.24.0"},
+    "modem": {"words": "Quectel EC25, enabled", "facts": {"manufacturer": "Quectel", "model": "EC25", "imei": "…0017"}},
+    "sim": {"words": "ICCID …8909, Example Mobile, unlocked"},
+    "registration": {
+        "state": "failed",
+        "error": ERROR,
+        "command": "mmcli -m any --3gpp-scan --timeout=300",
+        "facts": {"registration": "denied", "operator_code": "00101", "roaming": False},
+        "ms": 31.8,
+    },
+    "captive": {"state": "idle", "words": "not looked at: it costs traffic"},
+    "server": {"words": "app.customer.example takes this device", "ms": 41.5},
+    "service": {"words": "waiting; last: inconclusive, 33 min ago"},
+    "outbox": {"words": "7 wait since 3 h"},
+}
 
 
-def hidden(slug: str, title: str) -> dict[str, Any]:
-    return rung(slug, title, "hidden", because="registration", ms=0.0)
+def rung(slug: str, title: str) -> dict[str, Any]:
+    plain = {"words": "", "because": None, "command": None, "ms": 3.2, "facts": {}, "error": None}
+    found = FOUND.get(slug, {"state": "hidden", "because": "registration", "ms": 0.0})
+    return {"slug": slug, "title": title, "state": "well", **plain, **found}
 
 
 DIAGNOSIS = {
@@ -45,48 +69,14 @@ DIAGNOSIS = {
     "cause": "registration",
     "ms": 1840.2,
     "traffic": 4312,
-    "rungs": [
-        rung("kernel", "The kernel binds sockets", words="Linux 6.12, any process may bind", ms=0.4),
-        rung("clock", "The clock is right", words="synchronised", ms=0.1),
-        rung("bus", "The system bus answers", ms=2.0),
-        rung(
-            "polkit",
-            "This user may control the modem",
-            "unseen",
-            "no polkit answers on this device",
-            command="pkcheck --action-id org.freedesktop.ModemManager1.Device.Control --process $$",
-        ),
-        rung("modem-manager", "ModemManager runs", words="1.24.0", facts={"version": "1.24.0"}),
-        rung("modem", "The modem is there", words="Quectel EC25, registered"),
-        rung("sim", "The SIM is there and unlocked", words="iccid …8909"),
-        rung(
-            "registration",
-            "The network serves the modem",
-            "failed",
-            error=ERROR,
-            command="mmcli -m any --3gpp-scan --timeout=300",
-            facts={"registration": "denied", "operator_code": "26201", "roaming": False},
-            ms=31.8,
-        ),
-        hidden("signal", "The signal is strong enough"),
-        hidden("bearer", "The data connection is up"),
-        hidden("address", "The link has its address"),
-        hidden("rules", "No rule leads its packets elsewhere"),
-        hidden("route", "There is a route"),
-        hidden("dns", "The operator's DNS answers"),
-        rung("captive", "Nobody intercepts", "idle", "not looked at: it costs traffic", ms=0.0),
-        hidden("tls", "The platform proves who it is"),
-        rung("server", "The app server knows this device", words="app.customer.example, 200 in 41 ms", ms=41.5),
-        rung("service", "The service runs", words="idle, next check in 3 h"),
-        rung("outbox", "No report waits", words="3 were brought today"),
-    ],
+    "rungs": [rung(known.slug, known.title) for known in RUNGS],
     "error": ERROR,
 }
 
 MODEM = {
     "id": "iccid:…8909",
-    "operator": "Telekom.de",
-    "operator_code": "26201",
+    "operator": "Example Mobile",
+    "operator_code": "00101",
     "registration": "denied",
     "technology": "lte",
     "signal": 58,
@@ -100,7 +90,7 @@ MODEM = {
     "retries": {"sim-pin": 3, "sim-puk": 10},
     "packet_service": "detached",
     "own_numbers": ["…0123"],
-    "sim": {"iccid": "…8909", "imsi": "…4321", "operator": "Telekom.de", "operator_code": "26201"},
+    "sim": {"iccid": "…8909", "imsi": "…4321", "operator": "Example Mobile", "operator_code": "00101"},
     "bearers": [
         {
             "interface": "wwan0",
@@ -157,7 +147,7 @@ def check(n: int, at: str, outcome: str, ms: float, signal: int | None, code: st
             "match": {"match": True, "no_match": False}.get(outcome),
             "check_id": "c69bc0e6-a429-11ea-bb37-0242ac130002",
             "phone_number": "…0123",
-            "modem": {"operator": "Telekom.de", "operator_code": "26201", "technology": "lte", "signal": signal},
+            "modem": {"operator": "Example Mobile", "operator_code": "00101", "technology": "lte", "signal": signal},
             "link": {"interface": "wwan0", "family": 4, "source": "10.64.0.2", "dns": ["10.64.1.53"]},
             "hops": hops,
             "http_status": None if code else 200,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from phonecheck.report.scrub import Surroundings, close
 
 AROUND = Surroundings(
-    frozenset({"annas-van", "anna", "pi", "raspberrypi", "modem"}),
+    frozenset({"annas-van", "anna", "pi", "raspberrypi", "device", "signal"}),
     {"eth0": (ip_network("10.11.12.0/24"), ip_network("2001:db8:7::/64")), "wwan0": (ip_network("10.64.0.0/30"),)},
 )
 
@@ -89,6 +89,7 @@ def test_whatever_comes_is_json_that_any_file_can_hold(value: Any) -> None:
         "Linux 6.12.47, ModemManager 1.24.0.1",
         "/sys/devices/platform/scb/usb1/1-1",
         "raspberrypi pi",
+        "the app server takes this device",
         "sysctl -w net.ipv4.conf.wwan0.rp_filter=2",
         'the APN is "iot.example"',
     ],
@@ -138,8 +139,8 @@ def test_a_network_of_the_link_is_not_elsewhere() -> None:
 
 
 def test_a_device_that_is_called_like_a_rung_leaves_the_ladder_readable() -> None:
-    document = {"cause": "modem", "rungs": [{"slug": "modem", "words": "seen by modem"}]}
-    assert close(document, AROUND) == {"cause": "modem", "rungs": [{"slug": "modem", "words": "seen by …"}]}
+    document = {"cause": "signal", "rungs": [{"slug": "signal", "words": "seen by signal"}]}
+    assert close(document, AROUND) == {"cause": "signal", "rungs": [{"slug": "signal", "words": "seen by …"}]}
 
 
 def test_a_text_without_end_is_cut() -> None:
