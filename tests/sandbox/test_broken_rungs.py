@@ -70,6 +70,7 @@ BY_REQUESTS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
         {"modem": "couldn't find modem", "bind": "ENODEV", "dns": "ENODEV", **platform("ENODEV")},
         ("plug", "connect"),
     ),
+    "strict-rp-filter": ({"dns": "silent", **platform("silent")}, ("rp-filter 2",)),
     "bus-down": ({"modem": "couldn't get bus"}, ("bus-start", "connect")),
 }
 """The same, and the requests that mend it."""
