@@ -28,7 +28,7 @@ def result(outcome="match", error=None, **more):
         "phone_number": "…0123",
         "modem": {"id": "iccid:…8909", "operator": "Sandbox Mobile", "registration": "home", "technology": "lte"},
         "link": {"interface": "wwan0", "source": "10.64.0.2"},
-        "hops": [{}, {}],
+        "hops": [{"n": n, "url": "https://a.example/", "status": status} for n, status in ((1, 302), (2, 200))],
         "ms": 512.4,
         "error": error,
     }
@@ -140,13 +140,18 @@ def test_the_status_fits(room):
 def test_the_services_answer(capsys):
     assert show(result(), as_json=False) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines() == [
+    answer, _, chain = out.partition("\n\n  hop ")
+    assert answer.splitlines() == [
         "MATCH  The SIM in this device has the number …0123.",
         "",
         "  check  d2cfa55c",
         "  modem  iccid:…8909  Sandbox Mobile  home  lte",
         "  link   wwan0  10.64.0.2",
         "  time   512 ms, 2 hops",
+    ]
+    assert [line.split()[:3] for line in chain.splitlines()[1:3]] == [
+        ["1", "302", "a.example"],
+        ["2", "200", "a.example"],
     ]
     assert err == ""
 
