@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -235,6 +236,10 @@ def report(sources: dict[str, Callable[[], Any]]) -> dict[str, Any]:
     return compose(sources, Surroundings(), NOW)
 
 
+SECONDS = 60.0
+"""For Chromium to do anything at all; machines are slow at times."""
+
+
 class Browser:
     """A headless Chromium, spoken to over a pipe (its DevTools protocol, NUL between messages)."""
 
@@ -272,7 +277,7 @@ class Browser:
         )
         os.close(ours)
         os.close(say)
-        self._ask, self._answers = os.fdopen(theirs, "wb", buffering=0), os.fdopen(answers, "rb")
+        self._ask, self._answers, self._read = os.fdopen(theirs, "wb", buffering=0), answers, b""
         self._n = 0
         self.events: list[dict[str, Any]] = []
         self._session = ""
@@ -313,15 +318,17 @@ class Browser:
 
     def close(self) -> None:
         self._ask.close()
-        self._answers.close()
+        os.close(self._answers)
         self._process.terminate()
         self._process.wait(20)
 
     def _next(self) -> dict[str, Any]:
-        raw = bytearray()
-        while (byte := self._answers.read(1)) not in (b"\0", b""):
-            raw += byte
-        assert raw, "Chromium has ended"
+        while b"\0" not in self._read:
+            assert select.select([self._answers], [], [], SECONDS)[0], "Chromium does not answer"
+            more = os.read(self._answers, 1 << 20)
+            assert more, "Chromium has ended"
+            self._read += more
+        raw, _, self._read = self._read.partition(b"\0")
         message: dict[str, Any] = json.loads(raw)
         return message
 

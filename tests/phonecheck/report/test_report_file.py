@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -35,6 +36,19 @@ def test_another_file_is_replaced_only_where_that_is_asked_for(tmp_path: Path) -
     write(file, b"page", replace=True)
     assert file.read_text() == "page"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_system_without_links_takes_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))  # link(2), of FAT
+
+    monkeypatch.setattr(os, "link", refuse)
+    file = tmp_path / "r.html"
+    write(file, b"page", replace=False)
+    assert file.read_bytes() == b"page"
+    with pytest.raises(ConfigError, match="is there already"):
+        write(file, b"other", replace=False)
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"page"]
 
 
 @pytest.mark.parametrize("replace", [False, True])
