@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -46,7 +47,13 @@ class Connection:
         """Begin TLS."""
         secure = context.wrap_socket(self.sock, server_hostname=server_hostname, do_handshake_on_connect=False)
         self.sock = secure
-        self._complete(secure.do_handshake, select.POLLIN, until)
+        try:
+            self._complete(secure.do_handshake, select.POLLIN, until)
+        except TimeoutError:
+            # Its packets may be lost for their size, and come when we are gone and nothing here is bound to the link any
+            # more. When the last descriptor is closed, it is told by a reset, out of the right device, to send no others.
+            secure.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise
         return secure
 
     def close(self) -> None:
