@@ -56,6 +56,8 @@ def get(
         response = http.client.HTTPResponse(cast("socket.socket", _Readable(connection, deadline)))
         response.begin()
         body = response.read(cap) if cap else b""
+        if response.length and len(body) < cap:
+            raise http.client.IncompleteRead(body, response.length)
     except TimeoutError:
         raise CheckError("hop-timeout", f"{shown} did not answer a request in time.") from None
     except OSError as error:
