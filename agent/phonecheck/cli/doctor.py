@@ -12,13 +12,24 @@ import click
 
 from phonecheck.cli.console import link_options, options, print_answer, print_error, print_json, start_log
 from phonecheck.cli.leaving import guarded
+from phonecheck.cli.verbs import Verb
 
 if TYPE_CHECKING:
     from phonecheck.doctor.model import Diagnosis
     from phonecheck.errors import AgentError
 
 
-@click.command("doctor", short_help="Find out why a SIM does not verify: one cause, one cure.")
+@click.command(
+    "doctor",
+    cls=Verb,
+    short_help="Find out why a SIM does not verify: one cause, one cure.",
+    examples=(
+        ("phonecheck doctor", "Everything, from the kernel to the app server."),
+        ("phonecheck doctor --connect --apn internet", "Have the modem connected for it, as verify would."),
+        ("phonecheck doctor --no-traffic", "Send nothing over the link: what the device itself knows."),
+        ("phonecheck doctor --json > doctor.json", "For a program."),
+    ),
+)
 @click.option("--server", metavar="URL", help="The app server; https, or http on this device itself.")
 @click.option("--no-traffic", is_flag=True, help="Send nothing over the link, and connect nothing.")
 @link_options
