@@ -203,6 +203,14 @@ def test_nothing_is_wider_than_the_window(browser: Any, file: Path, width: int) 
     assert browser.value("document.documentElement.scrollWidth") == width
 
 
+def test_a_word_without_end_is_no_wider_either(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "long.html"
+    file.write_text(page(full_of("x" * 400)), encoding="utf-8")
+    browser.open(file, width=360)
+    browser.value("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert browser.value("document.documentElement.scrollWidth") == 360
+
+
 # WCAG 2.2, 1.4.3, of every letter on the ground that is painted behind it.
 CONTRAST = """
 (() => {
