@@ -42,6 +42,8 @@ class World:
     most: int = 1460
     """The largest segment that gets through."""
     slow: float = 120.0
+    lost: int = 0
+    """So many handshakes are lost by chance."""
     secured: Secure = WORKS
     told: float | None = None
     clock: float = NOON
@@ -61,8 +63,12 @@ class World:
 
     def full_size(self, _: Deadline, segment: int | None = None) -> Hello:
         self.tried.append(segment)
-        size = segment or 1448
-        return Hello(True, "", size, self.slow) if size <= self.most else Hello(False, "sent", size, 1500.0)
+        size, self.lost = segment or 1448, self.lost - 1
+        return (
+            Hello(True, "", size, self.slow)
+            if size <= self.most and self.lost < 0
+            else Hello(False, "sent", size, 1500.0)
+        )
 
     def secure(self, _: Deadline) -> Secure:
         return self.secured
@@ -201,6 +207,11 @@ class TestMtu:
         world = World(most=0)
         assert world.found(mtu.RUNG).state == "unseen"
         assert world.tried == [None, 536]
+
+    def test_one_that_is_lost_by_chance_is_sent_again(self) -> None:
+        world = World(lost=1)
+        assert world.found(mtu.RUNG).words == "segments of 1448 octets get through, though one was lost"
+        assert world.tried == [None, 536, None]
 
     def test_a_slow_path_is_not_a_lossy_one(self) -> None:
         assert World(most=600, slow=1400.0).found(mtu.RUNG).state == "unseen"

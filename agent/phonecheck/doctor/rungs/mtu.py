@@ -9,7 +9,7 @@ from phonecheck.doctor.model import Finding, Rung, failed, unseen, well
 from phonecheck.doctor.ports.network import Hello
 from phonecheck.errors import CheckError, LinkError
 
-_LEAST_SECONDS, _MOST_SECONDS = 1.5, 3.0
+_LEAST_SECONDS, _MOST_SECONDS = 1.5, 2.5
 _ROUND_TRIPS = 10
 """A handshake takes two, and one more for each packet that is lost by chance."""
 _SMALL_MTU, _LEAST_MTU_6 = 576, 1280
@@ -31,11 +31,15 @@ def look(device: Device, deadline: Deadline) -> Finding:
 
     full = shake(None)
     if full.answered:
-        return well(f"segments of {full.segment} octets get through", segment=full.segment)
+        return _well(full)
     small = shake(_SMALL_MTU - _HEADERS[family])
     # One that took as long as the large one had proves nothing: the path may be that slow.
     if not small.answered or small.ms > patience * 1000 / 2:
         return unseen("no handshake was answered in time, in large packets or small ones", segment=None)
+    # A bad radio loses packets of every size: what is lost by chance is not lost twice.
+    again = shake(None)
+    if again.answered:
+        return _well(again, ", though one was lost")
     mtu = None if family == 6 else _SMALL_MTU
     if shake(_LEAST_MTU_6 - _HEADERS[family]).answered:
         mtu = _LEAST_MTU_6
@@ -46,6 +50,10 @@ def look(device: Device, deadline: Deadline) -> Finding:
     hint = f"Give the link a smaller MTU, with which it works: {command}" if mtu else "Report it to the operator."
     error = LinkError("large-packets-lost", message, hint=hint)
     return failed(error, command, segment=full.segment, lost=full.stuck or None, working_mtu=mtu)
+
+
+def _well(hello: Hello, more: str = "") -> Finding:
+    return well(f"segments of {hello.segment} octets get through{more}", segment=hello.segment)
 
 
 RUNG = Rung("mtu", "Large packets", look, needs=("platform",), explained_by=("captive", "signal"), traffic=8000)
