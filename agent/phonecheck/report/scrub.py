@@ -33,6 +33,10 @@ _LONGEST = 8000
 _LARGEST = 10**9
 """From ten digits on, a number may be somebody's; no time or size in a report is as large."""
 
+_NAMED_SECRET = re.compile(r"(?i)(?:.*[^a-z])?(?:pin|puk|token|password|passphrase|secret|cookie|authorization)")
+"""Keys whose values are secrets, whatever they look like; how many tries a PIN has left is a small number."""
+_SMALL = 1000
+
 _MAC = re.compile(r"(?i)(?<![\w:-])[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}(?![\w:-])")
 # systemd.net-naming-scheme(7): a USB modem's interface may be called after its MAC address.
 _NAMED_AFTER_MAC = re.compile(r"(?i)(?<![a-z0-9])((?:en|wl|ww|sl|ib)x)[0-9a-f]{8}([0-9a-f]{4})(?![0-9a-z])")
@@ -84,6 +88,8 @@ class _Scrub:
     def value(self, value: Any, key: str) -> Json:
         if value is None or isinstance(value, bool):
             return value
+        if _NAMED_SECRET.fullmatch(key) and (isinstance(value, str) or (isinstance(value, int) and value >= _SMALL)):
+            return "…"
         if isinstance(value, int | float):
             return _number(value)
         if isinstance(value, Mapping):

@@ -127,6 +127,22 @@ def test_what_is_nobodys_business_goes(written: object, shown: object) -> None:
     assert through(written) == shown
 
 
+@pytest.mark.parametrize("key", ["pin", "sim-puk", "server.token", "access_token", "PASSWORD", "Set-Cookie"])
+def test_a_secret_is_known_by_its_key(key: str) -> None:
+    document = {"facts": {key: "hush", "in": [{key: ["hush", 12345]}]}}
+    assert close(document, AROUND) == {"facts": {key: "…", "in": [{key: ["…", "…"]}]}}
+
+
+def test_what_is_told_of_a_secret_stays() -> None:
+    told = {
+        "retries": {"sim-pin": 3, "sim-puk": 10},
+        "coverage_token": True,
+        "server.token_file": "set",
+        "code": "hop-timeout",
+    }
+    assert close(told, AROUND) == told
+
+
 def test_an_address_that_is_the_links_stays_wherever_it_is_from() -> None:
     link = {"link": {"interface": "usb0", "addresses": ["192.168.8.100/24"], "gateways": ["192.168.8.1"]}}
     assert through("192.168.8.100 by 192.168.8.1, not 192.168.9.1", link=link) == "192.168.8.100 by 192.168.8.1, not …"
