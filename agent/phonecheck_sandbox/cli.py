@@ -86,6 +86,7 @@ def _sandbox_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--scenario",
                 metavar="NAME",
                 callback=_scenario,
+                shell_complete=lambda _context, _option, begun: [name for name in SCENARIOS if name.startswith(begun)],
                 help="A situation that has a name: see phonecheck-sandbox scenarios.",
             ),
             click.option("--modems", type=click.IntRange(1, 2), help="How many; 1 without it."),

@@ -29,7 +29,7 @@ _BASH = """\
             file) compopt -o default ;;
             plain) COMPREPLY+=("${value#"$before"}") ;;
         esac
-    done < <(COMP_WORDS="$line" COMP_CWORD=$count %(complete_var)s=bash_complete "$1")
+    done < <(env COMP_WORDS="$line" COMP_CWORD=$count %(complete_var)s=bash_complete "$1")
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
@@ -57,13 +57,11 @@ def script(command: click.Command, name: str, shell: str) -> str:
 
 def modem_ids() -> list[str]:
     """What --modem takes, of each modem that ModemManager knows, whole; nothing where anything goes wrong."""
-    from phonecheck.aside import Aside
     from phonecheck.deadline import Deadline
     from phonecheck.wiring import modem_manager
 
     try:
-        # Aside: a bus that takes the connection and is silent holds up the libraries for longer than the deadline.
-        modems = Aside(lambda: modem_manager().modems(Deadline(_SECONDS)), "modem-ids").result(_SECONDS)
+        modems = modem_manager().modems(Deadline(_SECONDS))
     except Exception:  # noqa: BLE001  a shell shows what a completion prints in the middle of its line
         return []
     ids = []

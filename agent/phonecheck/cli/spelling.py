@@ -12,7 +12,6 @@ _SPELLED = {
     **dict.fromkeys("‐‑‒–—―−·•", "-"),
     **dict.fromkeys("‘’‚′", "'"),
     **dict.fromkeys("“”„″«»", '"'),
-    "…": "...",
     "→": "->",
     "←": "<-",
     "×": "x",
@@ -41,6 +40,7 @@ def _spelled(character: str) -> str:
         return _SPELLED[character]
     import unicodedata  # 1 MB that most never need
 
+    # An ellipsis is three dots by Unicode's own word.
     plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
     return plain if plain.isprintable() and plain else character.encode("ascii", "backslashreplace").decode()
 

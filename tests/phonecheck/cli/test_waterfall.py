@@ -87,7 +87,8 @@ def test_it_shows_where_the_time_went() -> None:
 
 
 def test_what_each_hop_did_has_columns_where_there_is_room() -> None:
-    head, first, second, *_ = waterfall(HOPS, 120).splitlines()
+    head, first, second, *_, proof = waterfall(HOPS, 120).splitlines()
+    assert proof.strip() == "all bound to wwan0"
     assert head.split()[:9] == ["hop", "HTTP", "host", "peer", "scheme", "IP", "link", "TLS", "DNS"]
     assert first.split()[:9] == [
         "1",
