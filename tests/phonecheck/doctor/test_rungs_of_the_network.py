@@ -103,6 +103,10 @@ class TestDns:
         assert finding.words == "10.64.2.53 in 75 ms; 10.64.1.53 is silent, which costs a check 1.5 s"
         assert finding.facts["silent"] == ["10.64.1.53"]
 
+    def test_a_silent_one_is_hardly_waited_for_where_another_family_speaks(self) -> None:
+        said = (Said(A, "silent"), Said(ip_address("2001:db8:65::53"), "addresses", (PEER,), 75.0))
+        assert World(said=said).found(dns.RUNG).words == "2001:db8:65::53 in 75 ms; 10.64.1.53 is silent"
+
     def test_nobody_speaks(self) -> None:
         error = LinkError("resolver-silent", "It said SERVFAIL.")
         finding = World(said=(Said(A, "silent"), Said(B, "failed", error=error))).found(dns.RUNG)

@@ -47,7 +47,9 @@ def _words(said: Sequence[Said]) -> str:
         f"{s.server}{'' if s.ms is None else f' in {s.ms:.0f} ms'}" for s in said if s.kind == "addresses"
     )
     others = "".join(f"; {s.server} {_WORDS[s.kind]}" for s in said if s.kind != "addresses")
-    slow = f", which costs a check {_PATIENCE}" if said[0].kind == "silent" else ""
+    # One of the other family is asked sooner (link/servers.py), and hardly anybody waits.
+    waited_for = said[0].kind == "silent" and len({s.server.version for s in said}) == 1
+    slow = f", which costs a check {_PATIENCE}" if waited_for else ""
     return f"{answered}{others}{slow}"
 
 
