@@ -30,6 +30,7 @@ _VERBS = {
     "open": "Open a check URL over the link and show each hop.",
     "modem": "Show the modems that ModemManager sees, or unlock a SIM.",
     "link": "Show the link, or remove what a killed run left on it.",
+    "doctor": "Find out why a SIM does not verify: one cause, one cure.",
     "run": "Verify unattended: at start, on schedule, when the SIM changes.",
     "status": "What the service is doing, its last outcome, its next run.",
     "history": "The checks that the service made.",

@@ -8,12 +8,13 @@ import shutil
 import threading
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from phonecheck.config import Settings
 from phonecheck.deadline import Deadline
 from phonecheck.doctor.ports.modem import Permission, Sight, Step
 from phonecheck.errors import AgentError, DeadlineExceeded, ExitStatus, ModemError
+from phonecheck.eyes.once import Once
 from phonecheck.eyes.way import Way
 from phonecheck.model import Modem
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from phonecheck.modem.bus import ModemBus
     from phonecheck.modem.manager import ModemManager
     from phonecheck.modem.ready import Wishes
-
-T = TypeVar("T")
 
 _SECONDS = 5.0
 """For one question; whoever answers does so in milliseconds, or hangs."""
@@ -57,10 +56,10 @@ class RealModems:
         self._session, self._settings, self._traffic = session, settings, traffic
         self._bus = bus
         self._opening = threading.Lock()
-        self._reading = _Once(self._read)
-        self._asking = _Once(self._ask_version)
-        self._permission = _Once(self._ask_permission)
-        self._managed = _Once(self._ask_network_manager)
+        self._reading: Once[Modem | None] = Once()
+        self._asking: Once[str] = Once()
+        self._permission: Once[Permission] = Once()
+        self._managed: Once[bool] = Once()
         self._way: Way | None = None
 
     def reach_bus(self, deadline: Deadline) -> None:
@@ -79,7 +78,7 @@ class RealModems:
 
     def permission(self, deadline: Deadline) -> Permission:
         """Asked of polkit, for the next thing that ``verify`` would do."""
-        return self._permission.get(deadline)
+        return self._permission(lambda: self._ask_permission(deadline))
 
     def installed(self) -> bool:
         """Whether its program is where programs of the system are."""
@@ -91,11 +90,11 @@ class RealModems:
 
     def version(self, deadline: Deadline) -> str:
         """Asked of ModemManager, which is not started for it."""
-        return self._asking.get(deadline)
+        return self._asking(lambda: self._ask_version(deadline))
 
     def modem(self) -> Modem | None:
         """Read once."""
-        return self._reading.get(Deadline(_SECONDS))
+        return self._reading(lambda: self._read(Deadline(_SECONDS)))
 
     def ready(self, deadline: Deadline) -> Modem | None:
         """The end of the way; where nothing may be sent, the modem as it is."""
@@ -108,11 +107,11 @@ class RealModems:
 
     def network_managers(self, deadline: Deadline) -> bool:
         """Asked of NetworkManager."""
-        return self._managed.get(deadline)
+        return self._managed(lambda: self._ask_network_manager(deadline))
 
     def sight(self, far_enough: Callable[[Modem], bool], deadline: Deadline) -> Sight | None:
         """The modem as it is, or on its way."""
-        modem = self._reading.get(deadline.within(_SECONDS))
+        modem = self._reading(lambda: self._read(deadline.within(_SECONDS)))
         if modem is None:
             return None
         if not self._traffic or far_enough(modem):
@@ -208,27 +207,6 @@ class RealModems:
             if self._bus is None:
                 self._bus = ModemBus()
             return self._bus
-
-
-class _Once(Generic[T]):
-    """A question whose first answer holds, an error too; whoever asks meanwhile waits for it."""
-
-    def __init__(self, ask: Callable[[Deadline], T]) -> None:
-        self._ask = ask
-        self._lock = threading.Lock()
-        self._answer: tuple[T] | AgentError | None = None
-
-    def get(self, deadline: Deadline) -> T:
-        """The answer; the deadline is for whoever is first."""
-        with self._lock:
-            if self._answer is None:
-                try:
-                    self._answer = (self._ask(deadline),)
-                except AgentError as error:
-                    self._answer = error
-        if isinstance(self._answer, AgentError):
-            raise self._answer
-        return self._answer[0]
 
 
 def _seconds(deadline: Deadline) -> float:
