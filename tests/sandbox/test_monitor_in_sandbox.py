@@ -29,6 +29,7 @@ class Watching:
 
     def __init__(self, device: Any, file: Path, *options: str) -> None:
         self.file = file
+        file.touch()  # the shell answers before what it has in the background has opened anything
         run = f"phonecheck monitor {' '.join(options)} >{file} 2>&1 & echo $!"
         self._device, self._pid = device, device.run("sh", "-c", run).stdout.strip()
         self._read = 0
