@@ -57,7 +57,7 @@ CASES = (
     Case("dns", "dns-silent", "resolver-silent", 5),
     Case("captive", "portal", "captive-network", 5),
     Case("captive", "portal-tls", "captive-network", 5),
-    Case("platform", "filtered-apn", "hop-timeout", 6),
+    Case("captive", "filtered-apn", "captive-network", 5),
     Case("platform", "platform-down", "hop-timeout", 6),
     Case("mtu", "large-packets-lost", "large-packets-lost", 5),
     Case("tls", "certificate-expired", "tls-failed", 6),

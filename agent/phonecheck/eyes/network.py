@@ -36,6 +36,7 @@ CAP_SECONDS = 4.0
 _DNS_SECONDS = 3.0
 _LATECOMERS_SECONDS = 1.0
 """What a DNS server has after another one has answered; whoever takes longer costs a check its wait, or is never asked."""
+_OTHER_SECONDS = 2.0
 _HTTPS, _HTTP = 443, 80
 _UNACKNOWLEDGED = 24
 """Where struct tcp_info (linux/tcp.h) has tcpi_unacked: segments that were sent, and nobody said they had come."""
@@ -56,6 +57,7 @@ class RealNetwork:
         self._links = links
         platform = urlsplit(settings.chain.platform)
         self._host, self._port = platform.hostname or "", platform.port or _HTTPS
+        self._other = settings.server.url or ""
         self._names: Resolver | None = None
         self._said, self._plain, self._connected = Once[tuple[Said, ...]](), Once[Plain | None](), Once[Connected]()
         self._secured, self._dated, self._context = Once[Secure](), Once[float | None](), Once[ssl.SSLContext]()
@@ -86,6 +88,18 @@ class RealNetwork:
     def date(self, deadline: Deadline) -> float | None:
         """See :class:`phonecheck.doctor.ports.network.Network`."""
         return self._dated(lambda: self._date(deadline.within(CAP_SECONDS)))
+
+    def lets_others(self, deadline: Deadline) -> bool | None:
+        """See :class:`phonecheck.doctor.ports.network.Network`."""
+        other = urlsplit(self._other)
+        if other.scheme != "https" or other.hostname in (None, self._host):
+            return None
+        try:
+            with closing(self._dial(str(other.hostname), other.port or _HTTPS, deadline.within(_OTHER_SECONDS))):
+                return True
+        except AgentError as error:
+            # A name that only other networks know, or an address of the device's own LAN, tells nothing of the APN.
+            return False if error.code == "hop-timeout" else None
 
     def full_size(self, deadline: Deadline, segment: int | None = None) -> Hello:
         """See :class:`phonecheck.doctor.ports.network.Network`."""

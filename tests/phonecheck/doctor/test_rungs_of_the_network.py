@@ -49,6 +49,7 @@ class World:
     clock: float = NOON
     host: str = HOST
     tried: list[int | None] = field(default_factory=list)
+    lets: bool | None = None
 
     def ask_servers(self, _: Deadline) -> tuple[Said, ...]:
         return self.said
@@ -60,6 +61,9 @@ class World:
         if isinstance(self.connected, AgentError):
             raise self.connected
         return self.connected
+
+    def lets_others(self, _: Deadline) -> bool | None:
+        return self.lets
 
     def full_size(self, _: Deadline, segment: int | None = None) -> Hello:
         self.tried.append(segment)
@@ -164,6 +168,19 @@ class TestCaptive:
         assert finding.error is not None
         assert (answer.elsewhere or str(answer.status)) in finding.error.message
         assert finding.command == f"curl --interface wwan0 -v http://{HOST}/"
+
+    @pytest.mark.parametrize(
+        ("connected", "lets", "expected"),
+        [
+            (refused("hop-timeout"), False, "captive-network"),
+            # Nothing tells the APN from the platform's own silence.
+            (refused("hop-timeout"), None, None),
+            (refused("hop-timeout"), True, None),
+            (refused("operator-error"), False, None),
+        ],
+    )
+    def test_names_and_nothing_else(self, connected: CheckError, lets: bool | None, expected: str | None) -> None:
+        assert code(World(connected=connected, lets=lets).found(captive.RUNG)) == expected
 
 
 class TestPlatform:

@@ -125,6 +125,12 @@ class Network(Protocol):
             CheckError: hop-timeout; hop-refused; operator-error, it was refused. LinkError.
         """
 
+    def lets_others(self, deadline: Deadline) -> bool | None:
+        """Whether another host can be connected to over the link: the app server's, if its name is known there too.
+
+        None where that cannot be told. Nothing is said to it.
+        """
+
     def full_size(self, deadline: Deadline, segment: int | None = None) -> Hello:
         """Shake hands with a first message of more than one full segment; the certificates fill them the other way.
 

@@ -1,4 +1,4 @@
-"""Does somebody else answer in the platform's place: a portal, or a page that asks for money?"""
+"""Is the way to the Internet free: no portal that answers in the platform's place, and no APN that lets nothing out?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from phonecheck import redact
 from phonecheck.deadline import Deadline
 from phonecheck.doctor.device import Device
 from phonecheck.doctor.model import Finding, Rung, failed, well
-from phonecheck.errors import LinkError
+from phonecheck.errors import CheckError, LinkError
 
 _NETWORK_AUTHENTICATION_REQUIRED = 511
 """RFC 6585, 6."""
@@ -19,7 +19,7 @@ def look(device: Device, deadline: Deadline) -> Finding:
     host = device.network.host
     answer = device.network.plain(deadline)
     if answer is None:
-        return well("nobody answers port 80, which says nothing", status=None)
+        return _let_out(device, deadline)
     elsewhere = answer.elsewhere if not _related(answer.elsewhere, host) else ""
     if answer.status != _NETWORK_AUTHENTICATION_REQUIRED:
         if not (elsewhere or 200 <= answer.status < 300):
@@ -35,6 +35,21 @@ def look(device: Device, deadline: Deadline) -> Finding:
     link = device.links.prepared(deadline)
     command = shlex.join(["curl", "--interface", link.interface, "-v", f"http://{host}/"])
     return failed(error, command, status=answer.status, leads_to=redact.text(elsewhere) or None)
+
+
+def _let_out(device: Device, deadline: Deadline) -> Finding:
+    """Names are told, and nobody answers: where another host is silent too, it is the APN and not the platform."""
+    try:
+        device.network.connect(deadline)
+    except CheckError as error:
+        if error.code == "hop-timeout" and device.network.lets_others(deadline) is False:
+            interface = device.links.prepared(deadline).interface
+            filtered = LinkError(
+                "captive-network", f"Names are told over {interface}, and no host answers: it is filtered."
+            )
+            command = shlex.join(["curl", "--interface", interface, "-v", f"https://{device.network.host}/"])
+            return failed(filtered, command, status=None)
+    return well("nobody answers port 80, and nobody need to", status=None)
 
 
 def _related(other: str, host: str) -> bool:

@@ -6,7 +6,7 @@ from phonecheck.deadline import Deadline
 from phonecheck.doctor.device import Device
 from phonecheck.doctor.model import Fact, Finding, Rung, failed, idle, unseen, well
 from phonecheck.doctor.ports.modem import Sight
-from phonecheck.model import Modem, ModemState
+from phonecheck.model import Modem, ModemState, Registration
 
 
 def look(device: Device, deadline: Deadline) -> Finding:
@@ -24,7 +24,8 @@ def look(device: Device, deadline: Deadline) -> Finding:
         "packet_service": modem.packet_service.word,
     }
     if error is not None and (error.code == "not-registered" or _kept_from_roaming(sight, device, roaming=roaming)):
-        return failed(error, f"mmcli -m {modem.path}", **facts)
+        searching = modem.registration is Registration.SEARCHING
+        return failed(error, "phonecheck monitor" if searching else f"mmcli -m {modem.path}", **facts)
     if modem.state < ModemState.REGISTERED:
         return unseen(f"the modem is {modem.state.word}", f"mmcli -m {modem.path}", **facts)
     code = f"({modem.operator_code})" if modem.operator_code else ""

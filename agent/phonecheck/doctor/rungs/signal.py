@@ -25,7 +25,7 @@ def look(device: Device, deadline: Deadline) -> Finding:
     if not modem.signal and (modem.signal is None or _woken(device)):
         return unseen("the modem has not measured it yet", f"mmcli -m {modem.path}", **facts)
     if modem.signal < LEAST:
-        error = BearerError("weak-signal", f"The signal is at {modem.signal} %: exchanges get lost below {LEAST} %.")
+        error = BearerError("weak-signal", f"The signal is {modem.signal} %: below {LEAST} % packets get lost.")
         return failed(error, "phonecheck monitor", **facts)
     return well(f"{modem.signal} %{f', {technology}' if technology else ''}", **facts)
 
