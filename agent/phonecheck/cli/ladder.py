@@ -70,9 +70,11 @@ class Ladder:
             took += f", {diagnosis.traffic / 1000:.0f} kB over the link"
         cause_reading = diagnosis.cause
         if cause_reading is None:
-            unseen = [reading.rung.title for reading in diagnosis.readings if reading.state == "unseen"]
-            words = f"ALL WELL but for what was not seen: {', '.join(unseen)}" if unseen else "ALL WELL"
-            verdict = style(self._stream, words, fg="green", bold=True)
+            unseen = [reading.rung.title for reading in diagnosis.readings if _unseen(reading)]
+            verdict = style(self._stream, "ALL WELL", fg="green", bold=True)
+            if unseen:
+                lines += ["", *self._wrapped(f"Not seen: {', '.join(unseen)}.", "  ")]
+                verdict += " but for what was not seen"
         else:
             verdict = style(self._stream, f"CAUSE: {cause_reading.rung.title}", fg="red", bold=True)
             if cause_reading.error is not None:
@@ -105,3 +107,8 @@ class Ladder:
             break_long_words=False,
             break_on_hyphens=False,
         )
+
+
+def _unseen(reading: Reading) -> bool:
+    """Whether nobody knows how it is there: nobody could look, or nobody was to, as it costs traffic."""
+    return reading.state == "unseen" or (reading.state == "idle" and reading.rung.traffic > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from typing import Any, cast
 
@@ -76,6 +77,10 @@ def test_what_was_not_seen_is_not_called_well() -> None:
     rung = ladder()[1]
     page = Ladder([rung], 80, io.StringIO())
     assert "ALL WELL  (" in page.verdict(Diagnosis((Reading(rung, "well"),), 2000))
-    assert "ALL WELL but for what was not seen: the polkit  (2.0 s, 25 kB over the link)" in page.verdict(
-        Diagnosis((Reading(rung, "unseen"),), 2000, 25000)
-    )
+    verdict = page.verdict(Diagnosis((Reading(rung, "unseen"),) * 12, 2000, 25000))
+    assert verdict.endswith("\nALL WELL but for what was not seen  (2.0 s, 25 kB over the link)")
+    assert "Not seen: the polkit, the polkit" in verdict
+    assert max(map(len, verdict.splitlines())) < 80
+    costly = dataclasses.replace(rung, traffic=500)
+    assert "ALL WELL but for" in page.verdict(Diagnosis((Reading(costly, "idle"),), 2000))
+    assert "ALL WELL  (" in page.verdict(Diagnosis((Reading(rung, "idle"),), 2000))
