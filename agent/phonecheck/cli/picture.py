@@ -36,7 +36,10 @@ def _judged(outcome: Outcome) -> tuple[str, str, str]:
     if outcome.word == "opened":
         return "OPENED", "green", f"The chain came to its end with HTTP {outcome.http_status}."
     code = outcome.error.code if outcome.error else "unknown"
-    what = f"The number {outcome.number} could not be verified" if outcome.number else "The chain did not end well"
+    if outcome.number:
+        what = f"The number {outcome.number} could not be verified"
+    else:
+        what = "The chain did not end well" if outcome.hops else "No check URL was opened"
     return "INCONCLUSIVE", "yellow", f"{what}: {code}."
 
 
