@@ -98,7 +98,7 @@ class ModemError(AgentError):
     cures: ClassVar[dict[str, str]] = {
         "modem-manager-unavailable": "Start it: systemctl start ModemManager.",
         "modem-not-found": "See what ModemManager sees: phonecheck modem list.",
-        "ambiguous-modem": "Choose one by --modem, ID or modem.id: its device path, or iccid: or imei: with the number.",
+        "ambiguous-modem": "Choose one, by --modem or modem.id: its device path, or iccid: or imei: with the whole number.",
         "not-authorized": "Run as root or as a member of the group that the polkit rule or the D-Bus policy admits.",
     }
 
@@ -122,7 +122,7 @@ class BearerError(ModemError):
         "not-connected": "Connect it: --connect --apn YOUR-APN, or let NetworkManager do it.",
         "connect-failed": "Check APN and subscription with the operator.",
         "no-ip-config": "Reconnect the bearer; if it stays, ask the operator which ip-type the APN serves.",
-        "weak-signal": "Move or exchange the antenna while you watch it: phonecheck monitor.",
+        "weak-signal": "Move, turn or replace the antenna while you watch it: phonecheck monitor.",
     }
 
 
@@ -132,7 +132,7 @@ class LinkError(AgentError):
     exit_status = ExitStatus.LINK
     cures: ClassVar[dict[str, str]] = {
         "interface-gone": "Check that the modem is plugged in and its bearer connected, then ask for a new check.",
-        "bind-refused": "Linux 5.7 or newer lets any process bind; older kernels need CAP_NET_RAW.",
+        "bind-refused": "Try as root: Linux before 5.7 wants CAP_NET_RAW, and a container or a unit may forbid it.",
         "wrong-path": "Look for a policy rule or a VPN that reroutes bound sockets: ip rule; ip route get ADDRESS oif LINK.",
         "no-route": "Give the link a route of its own: ip route add default dev LINK metric 700.",
         "reply-filtered": "Loosen the reverse path filter: sysctl -w net.ipv4.conf.LINK.rp_filter=2.",

@@ -65,7 +65,7 @@ def locked(modem: Modem) -> SimError:
         return SimError(
             code,
             f"The SIM is locked: it wants its PIN{tries}.",
-            hint=f"Unlock it: phonecheck modem unlock, or mmcli -i {sim} --pin=PIN.",
+            hint='Unlock it: phonecheck modem unlock; or have it done, by modem.pin_file and modem.connect = "auto".',
         )
     if modem.lock is Lock.SIM_PUK:
         return SimError(

@@ -38,7 +38,7 @@ def select(modems: Sequence[Modem], wanted: str | None) -> Modem:
 
 
 _WHOLE = ModemError.cures["ambiguous-modem"]
-_NONE = "Check that it is plugged in; ModemManager needs some seconds to find it: phonecheck modem list."
+_NONE = "Check that it is plugged in, and give it 30 s; one that is a router of its own is chosen by --interface."
 
 
 def _is(modem: Modem, wanted: str) -> bool:

@@ -137,9 +137,15 @@ def test_a_locked_modem(lock, code, words):
     assert words in error.message
 
 
-def test_the_hint_of_a_lock_names_the_sim_to_unlock():
+def test_the_hint_of_a_lock_names_the_way_that_shows_the_pin_to_nobody():
     hint = failure(modem(state=ModemState.LOCKED, lock=Lock.SIM_PIN)).hint
-    assert "mmcli -i /org/freedesktop/ModemManager1/SIM/4 --pin=" in hint
+    assert "phonecheck modem unlock" in hint
+    assert "--pin" not in hint
+
+
+def test_the_hint_of_a_blocked_sim_names_it():
+    hint = failure(modem(state=ModemState.LOCKED, lock=Lock.SIM_PUK)).hint
+    assert "mmcli -i /org/freedesktop/ModemManager1/SIM/4 --puk=" in hint
 
 
 def test_pin2_is_no_lock():
