@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _ANSWERS = frozenset({400, 412, 429})
 """Those that the specification has, beside 200."""
+_NO_PHONE_CHECK = 501
+"""What the check URL answers where it does not serve the operator: this API then names the operator without the product."""
 _CORS = {"Access-Control-Allow-Origin": "*"}
 
 
@@ -46,9 +48,10 @@ class Coverage:
         address = request.client.host if request.client else "0.0.0.0"
         if ip_address(address) not in self._mobile_range:
             return problem("not_mobile_ip")
+        served = self._conditions.platform_status != _NO_PHONE_CHECK
         found = {
             **self._network,
             "mobile_data_ip": address,
-            "products": [{"product_id": "PCK", "product_name": "Phone Check"}],
+            "products": [{"product_id": "PCK", "product_name": "Phone Check"}] if served else [],
         }
         return JSONResponse(found, headers=_CORS, media_type="application/hal+json")

@@ -59,6 +59,12 @@ async def test_a_condition_that_is_the_check_urls_alone_changes_nothing(net: Net
     assert (await ask(net)).status_code == 200
 
 
+async def test_an_operator_that_checks_are_not_served_for_is_known_without_the_product(net: Net) -> None:
+    net.conditions.platform_status = 501
+    answer = (await ask(net)).json()
+    assert (answer["network_id"], answer["products"]) == ("00101", [])
+
+
 @pytest.mark.parametrize(("scope", "status"), [("", 401), ("phone_check", 403), ("phone_check coverage", 200)])
 async def test_the_scope_of_the_token_decides(net: Net, scope: str, status: int) -> None:
     assert (await ask(net, scope=scope)).status_code == status
