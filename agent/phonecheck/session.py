@@ -88,15 +88,7 @@ class Session:
         from phonecheck.modem.ready import Wishes, bearer_of
 
         choice = self._settings.modem
-        wishes = Wishes(
-            connect=choice.connect == "auto",
-            apn=choice.apn,
-            ip_type=choice.ip_type,
-            roaming=choice.roaming,
-            has_pin=self._pin is not None,
-            wait=choice.wait > 0,
-            family=self._settings.link.family,
-        )
+        wishes = Wishes.of(self._settings, has_pin=self._pin is not None)
 
         def seen(modem: Modem) -> None:
             saw(modem)

@@ -6,31 +6,27 @@ import dataclasses
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from phonecheck import config, credentials
+from phonecheck import config
 from phonecheck.config import Settings
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, ConfigError
-from phonecheck.link.closing import Closing
-from phonecheck.model import ChainEnd, Hop, IPAddress, Link, Modem, ModemState, PhoneNumber
+from phonecheck.exchange import app_server, backend, token_of
+from phonecheck.model import ChainEnd, Hop, Link, Modem, ModemState, PhoneNumber
 from phonecheck.session import Session, pin_of
 from phonecheck.verify import Parts
 
 if TYPE_CHECKING:
     import pathlib
     import ssl
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from phonecheck.appserver.client import AppServer as Client
     from phonecheck.appserver.outbox import Report, Verdict
-    from phonecheck.chain.backend import Backend
-    from phonecheck.link.bind import Connecting
-    from phonecheck.link.resolve import Resolver
     from phonecheck.modem.manager import ModemManager
-    from phonecheck.redact import Secret
 
     Deliver = Callable[[Iterable[Report], Deadline], Iterator[tuple[str, Verdict]]]
 
@@ -132,7 +128,7 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
             "No app server is configured.",
             hint="Give --server https://HOST, or set server.url in the configuration.",
         )
-    token = _token(settings) if with_server else None
+    token = token_of(settings) if with_server else None
     session = Session(settings, pin_of(settings))
     if settings.server.redirect_url is not None:
         # Now, by the rules of the chain: to find it wrong at the chain's end would have spent a check.
@@ -145,7 +141,7 @@ def wire(settings: Settings, *, with_server: bool) -> Parts:
         find_link=session.find_link,
         number=number,
         sim_number=_sim_number,
-        app_server=lambda link: _app_server(settings, token, link, session),
+        app_server=lambda link: app_server(settings, token, link, session),
         server_needs_link=settings.server.over == "modem",
         check_url=_check_url,
         open_chain=lambda url, link, modem, deadline, on_hop: _open_chain(
@@ -189,7 +185,7 @@ def wire_reports(settings: Settings) -> Reporting:
             hint="Set server.url and server.report in the configuration.",
         )
     over_modem = settings.server.over == "modem"
-    token = _token(settings)
+    token = token_of(settings)
     session = Session(settings, pin_of(settings) if over_modem else None)
     clients: list[Client] = []
 
@@ -200,7 +196,7 @@ def wire_reports(settings: Settings) -> Reporting:
         if over_modem:
             modem = session.read_modem(deadline, lambda: None, lambda _: None, lambda _: None)
             link = session.find_link(modem, deadline)
-        client = _app_server(settings, token, link, session)
+        client = app_server(settings, token, link, session)
         clients.append(client)
 
         def post(key: str, body: Mapping[str, object], until: Deadline) -> Verdict:
@@ -264,12 +260,6 @@ def clean_links() -> tuple[str, ...]:
     return routes.cleanup()
 
 
-def _token(settings: Settings) -> Secret | None:
-    if settings.server.client_key is not None:
-        credentials.require_private(settings.server.client_key, "server.client_key")
-    return credentials.read_secret("server-token", settings.server.token_file, "server.token_file")
-
-
 def _check_url(url: str) -> None:
     from phonecheck.chain.url import parse_check_url
 
@@ -287,52 +277,6 @@ def _warm_up() -> ssl.SSLContext:
 
     question.load_codec()
     return tls.first_context()
-
-
-def resolver(link: Link, closing: Closing, servers: Sequence[IPAddress] | None = None) -> Resolver:
-    """The names of one exchange over a link: asked of the link's servers, or of those alone that are given."""
-    from phonecheck.link import bind
-    from phonecheck.link.resolve import Resolver
-
-    return Resolver(
-        link.interface,
-        link.dns if servers is None else servers,
-        families=link.families,
-        sources=tuple(address.ip for address in link.addresses),
-        udp_socket=partial(bind.udp_socket, hold=closing.hold),
-        connect_tcp=partial(bind.connect_tcp, hold=closing.hold, wait=closing.wait),
-        wait=closing.wait,
-    )
-
-
-def backend(link: Link, closing: Closing, names: Resolver | None = None) -> Backend:
-    """The network of one exchange over a link; every wait in it ends with the link.
-
-    Args:
-        link: prepared.
-        closing: holds the sockets.
-        names: a resolver of the link's that knows some names already.
-    """
-    from phonecheck.chain.backend import Backend
-    from phonecheck.chain.redirects import refuse_address
-    from phonecheck.link import bind, path
-    from phonecheck.link.dial import Dialer
-
-    sources = tuple(address.ip for address in link.addresses)
-    elsewhere = path.networks_elsewhere(link.interface)
-    known = resolver(link, closing) if names is None else names
-
-    def start(address: IPAddress, port: int) -> Connecting:
-        # A route that is missing is an error at once, not three seconds of ARP.
-        path.check_path(link, [address])
-        return bind.start_tcp(link.interface, address, port, sources=sources, hold=closing.hold)
-
-    return Backend(
-        known.resolve,
-        Dialer(start, closing.wait).connect,
-        lambda address: refuse_address(address, elsewhere, known.ipv4_inside),
-        closing.wait,
-    )
 
 
 def _open_chain(
@@ -373,16 +317,3 @@ def _sim_number(modem: Modem | None) -> PhoneNumber:
     if not numbers:
         raise ConfigError("number-unknown", "No number was given or configured, and the SIM does not store its own.")
     return numbers[0]
-
-
-def _app_server(settings: Settings, token: Secret | None, link: Link | None, session: Session) -> Client:
-    from phonecheck.appserver.client import AppServer as Client
-
-    if link is None:
-        return Client(settings.server, token)
-    from phonecheck.appserver import tls
-    from phonecheck.chain.transport import BoundTransport
-
-    transport = BoundTransport(backend(link, session.of_server), tls.context(settings.server))
-    # Between two questions for a result, too, nobody waits longer than there is a link.
-    return Client(settings.server, token, transport=transport, sleep=session.of_server.sleep)

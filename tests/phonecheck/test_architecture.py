@@ -32,13 +32,14 @@ MAY_IMPORT = {
     # One run's hold on modem and link, and the process that lets go in its place.
     "session": FOUNDATION | {"credentials", "aftermath", "modem", "link"},
     "aftermath": FOUNDATION | {"modem", "link"},
-    "wiring": FOUNDATION | {"credentials", "verify", "session", "modem", "link", "chain", "appserver"},
+    "exchange": FOUNDATION | {"credentials", "session", "link", "chain", "appserver"},
+    "wiring": FOUNDATION | {"exchange", "credentials", "verify", "session", "modem", "link", "chain", "appserver"},
     # The unattended device. Of checks and reports it knows how to have them made, in processes of their own.
     "service": FOUNDATION | {"document", "modem"},
     # The doctor asks its questions of ports; the eyes answer them, with every adapter there is.
     "doctor": FOUNDATION,
     "eyes": FOUNDATION
-    | {"doctor", "credentials", "session", "wiring", "modem", "link", "chain", "appserver", "service", "document"},
+    | {"doctor", "credentials", "session", "exchange", "modem", "link", "chain", "appserver", "service", "document"},
     # A report knows documents, not where they come from.
     "report": FOUNDATION | {"document"},
     "cli": FOUNDATION | {"verify", "wiring", "document", "service", "doctor", "eyes", "report", "modem"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from phonecheck import wiring
+from phonecheck import exchange, wiring
 from phonecheck.config import Server, Settings
 from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, LinkError
@@ -28,7 +28,7 @@ def test_a_redirect_url_that_no_chain_could_end_at_is_told_before_a_check_is_spe
 def test_whoever_waits_to_ask_an_app_server_over_the_link_again_hears_that_the_link_went() -> None:
     settings = dataclasses.replace(Settings(), server=Server(url="https://app.example", over="modem"))
     session = Session(settings, None)
-    client: Any = wiring._app_server(settings, None, Link("wwan0"), session)
+    client: Any = exchange.app_server(settings, None, Link("wwan0"), session)
     loss = LinkError("interface-gone", "the modem was pulled")
     teller = threading.Timer(0.05, session.loss.tell, (loss,))
     teller.start()

@@ -13,7 +13,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from phonecheck import wiring
+from phonecheck import exchange
 from phonecheck.aside import Aside
 from phonecheck.chain import tls
 from phonecheck.config import Settings
@@ -151,7 +151,7 @@ class RealNetwork:
 
     def _ask_servers(self, deadline: Deadline) -> tuple[Said, ...]:
         link = self._links.prepared(deadline)
-        resolvers = {s: wiring.resolver(link, self._session.of_chain, [s]) for s in link.dns}
+        resolvers = {s: exchange.resolver(link, self._session.of_chain, [s]) for s in link.dns}
         told: queue.SimpleQueue[Said | BaseException] = queue.SimpleQueue()
 
         def ask(server: IPAddress, resolver: Resolver) -> None:
@@ -242,7 +242,7 @@ class RealNetwork:
         link = self._links.prepared(deadline)
         if host == self._host:
             self.ask_servers(deadline)
-        network = wiring.backend(link, self._session.of_chain, self._names if host == self._host else None)
+        network = exchange.backend(link, self._session.of_chain, self._names if host == self._host else None)
         # Of two deadlines that pass at once, the whole command's would be the error, and say nothing of the host.
         network.begin(deadline, Deadline(math.inf))
         return network.connect_tcp(host, port)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from phonecheck import credentials
 from phonecheck.config import Settings
 from phonecheck.deadline import Deadline
 from phonecheck.doctor.ports.server import Coverage, Reached
 from phonecheck.errors import AgentError, ConfigError
+from phonecheck.exchange import app_server, token_of
 from phonecheck.eyes.once import Once
 from phonecheck.model import Link
 
 if TYPE_CHECKING:
     from phonecheck.appserver.client import AppServer
-    from phonecheck.redact import Secret
     from phonecheck.session import Session
 
 
@@ -45,7 +44,7 @@ class RealServer:
         """See :class:`phonecheck.doctor.ports.server.Server`."""
         server = self._settings.server
         try:
-            token = self._token()
+            token = token_of(self._settings)
         except ConfigError:
             if any(file is not None and _withheld(file) for file in (server.token_file, server.client_key)):
                 return "withheld"
@@ -70,23 +69,8 @@ class RealServer:
         return Reached(found.asked, found.status, busy=found.status == 429, coverage=coverage)
 
     def _client(self, deadline: Deadline) -> AppServer:
-        from phonecheck.appserver.client import AppServer
-
-        server, token = self._settings.server, self._token()
-        if server.over != "modem":
-            return AppServer(server, token)
-        from phonecheck import wiring
-        from phonecheck.appserver import tls
-        from phonecheck.chain.transport import BoundTransport
-
-        network = wiring.backend(self._links.prepared(deadline), self._session.of_server)
-        return AppServer(server, token, transport=BoundTransport(network, tls.context(server)))
-
-    def _token(self) -> Secret | None:
-        server = self._settings.server
-        if server.client_key is not None:
-            credentials.require_private(server.client_key, "server.client_key")
-        return credentials.read_secret("server-token", server.token_file, "server.token_file")
+        over = self._links.prepared(deadline) if self._settings.server.over == "modem" else None
+        return app_server(self._settings, token_of(self._settings), over, self._session)
 
 
 def _withheld(file: Path) -> bool:
