@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phonecheck import redact
 from phonecheck.appserver.client import AppServer
 from phonecheck.config import Server, Settings
 from phonecheck.deadline import Deadline
@@ -188,10 +189,13 @@ def test_the_line_to_try_keeps_the_token_out_of_the_process_list() -> None:
         client_cert=Path("/c.pem"),
         client_key=Path("/k.pem"),
     )
-    assert server.by_hand(made, "wwan0") == (
-        "sed 's/^/Authorization: Bearer /' '/etc/my token' | curl -i --interface wwan0 --cacert /ca.pem --cert /c.pem"
-        " --key /k.pem -H @- 'https://app.example/v0.1/phone-check?check_id=00000000-0000-0000-0000-000000000000'"
+    line = server.by_hand(made, "wwan0")
+    assert line == (
+        "{ printf oauth2-bearer=; cat '/etc/my token'; } | curl -i --interface wwan0 --cacert /ca.pem --cert /c.pem"
+        " --key /k.pem -K - 'https://app.example/v0.1/phone-check?check_id=00000000-0000-0000-0000-000000000000'"
     )
+    # It is in --json and in a report, too; there, the query alone is cut.
+    assert redact.text(line) == line.partition("?")[0] + "?…'"
 
 
 def test_a_credential_that_is_missing_is_told_as_it_is() -> None:
@@ -213,6 +217,8 @@ def test_what_a_server_refuses_to_who_has_no_credential_the_service_may_have() -
     )
     found = world.look(server)
     assert (found.state, found.command.split()[:2]) == ("unseen", ["sudo", "systemd-run"])
+    assert redact.text(found.command) == found.command
+    assert "LoadCredential=server-token:phonecheck.server-token" in shlex.split(found.command)
     assert world.look(mobile_address).state == "unseen"
     world.here = False
     assert world.cause(server).code == "server-rejected"

@@ -14,9 +14,12 @@ from phonecheck.errors import AgentError, ConfigError, LinkError, ServerError
 # What verify asks by (docs/app-server.md).
 _FINISH = {"v0.1": "/v0.1/phone-check", "v0.2": "/v0.2/phone-check/exchange-code"}
 _AS_SERVICE = (
-    "sudo systemd-run -q --pipe --wait -p LoadCredential=server-token:phonecheck.server-token phonecheck doctor"
+    "sudo systemd-run -q --pipe --wait -p LoadCredential=server-token\\:phonecheck.server-token phonecheck doctor"
 )
-"""The packaged service has its token from systemd's credential store (docs/service.md), and a shell has not."""
+"""The packaged service has its token from systemd's credential store (docs/service.md), and a shell has not.
+
+The shell takes the backslash away. Without it, redaction takes what follows ``token:`` for one, in ``--json`` and in a report.
+"""
 _NOBODYS = "00000000-0000-0000-0000-000000000000"
 
 
@@ -77,8 +80,9 @@ def by_hand(server: config.Server, interface: str = "") -> str:
         asked = ["--json", f'{{"check_id": "{_NOBODYS}", "code": "none"}}', base + path]
     if server.token_file is None:
         return shlex.join([*words, *asked])
-    header = ["sed", "s/^/Authorization: Bearer /", str(server.token_file)]
-    return f"{shlex.join(header)} | {shlex.join([*words, '-H', '@-', *asked])}"
+    # As curl's own setting (curl(1), --config): of a header with a token, redaction would leave no line to try.
+    token = shlex.join(["cat", str(server.token_file)])
+    return f"{{ printf oauth2-bearer=; {token}; }} | {shlex.join([*words, '-K', '-', *asked])}"
 
 
 RUNG = Rung("server", "App server", look, explained_by=("clock",))
