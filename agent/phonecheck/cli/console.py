@@ -16,7 +16,7 @@ import click
 
 from phonecheck import redact
 from phonecheck.cli import spelling
-from phonecheck.errors import AgentError
+from phonecheck.errors import AgentError, ExitStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -132,20 +132,26 @@ def fit(text: str, width: int, stream: Any = None) -> str:
     return text[: width - len(dots)] + dots if width > len(dots) else text[:width]
 
 
-def print_answer(text: str) -> None:
-    """The answer on stdout. That it cannot be written is said, and changes nothing of what was found out."""
+def print_answer(text: str) -> int:
+    """The answer on stdout. That it cannot be written is said, and changes nothing of what was found out.
+
+    Returns:
+        The exit status of a command whose answer is all that it is for: 0, or that of file-unwritable.
+    """
     try:
         click.echo(text, file=sys.stdout)  # without file=, click writes UTF-8 to a stream that is ASCII
     except BrokenPipeError:
         pass  # the reader has what it wanted
     except OSError as error:
         say(f"phonecheck: the answer could not be written: {error.strerror}")
+        return int(ExitStatus.CONFIG)
+    return 0
 
 
-def print_json(value: object) -> None:
-    """One JSON object on stdout."""
+def print_json(value: object) -> int:
+    """One JSON object on stdout; returns as print_answer does."""
     ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    print_answer(json.dumps(value, ensure_ascii=ascii_only, indent=2 if sys.stdout.isatty() else None))
+    return print_answer(json.dumps(value, ensure_ascii=ascii_only, indent=2 if sys.stdout.isatty() else None))
 
 
 def say(text: str) -> None:

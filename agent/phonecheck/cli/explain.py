@@ -67,18 +67,14 @@ def command(code: str | None, as_json: bool) -> int:
     known = kinds()
     if code is None:
         if as_json:
-            print_json({"schema": 1, "codes": [_object(each) for each in known]})
-        else:
-            print_answer(contents(min(columns(sys.stdout), _WIDEST_TABLE)))
-        return 0
+            return print_json({"schema": 1, "codes": [_object(each) for each in known]})
+        return print_answer(contents(min(columns(sys.stdout), _WIDEST_TABLE)))
     word = code.strip().lower().replace("_", "-")
     if word not in known:
         raise NoSuchWordError(f"There is no error code {code!r}.", word, known, click.get_current_context(silent=True))
     if as_json:
-        print_json({"schema": 1, **_object(word), "text": pages()[word]})
-    else:
-        print_answer(page(word, min(columns(sys.stdout), _WIDEST)))
-    return 0
+        return print_json({"schema": 1, **_object(word), "text": pages()[word]})
+    return print_answer(page(word, min(columns(sys.stdout), _WIDEST)))
 
 
 def _object(code: str) -> dict[str, Any]:

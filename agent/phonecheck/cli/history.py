@@ -46,10 +46,8 @@ def command(count: int, as_json: bool, verbose: bool) -> int:
         with AgentClient() as agent:
             checks = agent.history(count)
         if as_json:
-            print_json({"schema": document.SCHEMA, "checks": [as_object(check) for check in checks]})
-        else:
-            print_answer(page(checks, columns(sys.stdout)) if checks else "No check was made yet.")
-        return 0
+            return print_json({"schema": document.SCHEMA, "checks": [as_object(check) for check in checks]})
+        return print_answer(page(checks, columns(sys.stdout)) if checks else "No check was made yet.")
 
     return guarded(work, lambda error: fail(error, as_json=as_json))
 

@@ -27,6 +27,7 @@ class Ladder:
         self._columns = max(20, min(columns, _WIDEST))
         self._readings: dict[str, Reading] = {}
         self._printed = 0
+        self._unwritable = False
 
     def tell(self, rung: Rung, reading: Reading | None) -> None:
         """Hear of a rung's end, and print what can be printed by now."""
@@ -38,8 +39,9 @@ class Ladder:
             if following is None:
                 return
             self._printed += 1
-            if following.state != "hidden":
-                print_answer(self.lines(following))
+            # What cannot be written is said once, and again of the verdict.
+            if following.state != "hidden" and not self._unwritable:
+                self._unwritable = print_answer(self.lines(following)) != 0
 
     def lines(self, reading: Reading) -> str:
         """One rung's lines: its state, its title, what was found; below, of a failure, cure, command and code."""
@@ -60,7 +62,7 @@ class Ladder:
     def verdict(self, diagnosis: Diagnosis) -> str:
         """What it all comes to."""
         hidden = [reading for reading in diagnosis.readings if reading.state == "hidden"]
-        lines = []
+        lines, more = [], []
         for cause in dict.fromkeys(reading.because for reading in hidden):
             names = ", ".join(reading.rung.title for reading in hidden if reading.because == cause)
             by = next(reading.rung.title for reading in diagnosis.readings if reading.rung.slug == cause)
@@ -78,8 +80,9 @@ class Ladder:
         else:
             verdict = style(self._stream, f"CAUSE: {cause_reading.rung.title}", fg="red", bold=True)
             if cause_reading.error is not None:
-                return "\n".join([*lines, "", f"{verdict}  ({took})", f"phonecheck explain {cause_reading.error.code}"])
-        return "\n".join([*lines, "", f"{verdict}  ({took})"])
+                more = [f"phonecheck explain {cause_reading.error.code}"]
+        ends = [verdict, *self._wrapped(f"({took})", "")] if self._columns < _NARROW else [f"{verdict}  ({took})"]
+        return "\n".join([*lines, "", *ends, *more])
 
     def _below(self, reading: Reading) -> list[str]:
         indent = "  " if self._columns < _NARROW else " " * (_STATE + 3)
@@ -88,7 +91,7 @@ class Ladder:
             error = reading.error
             rows += self._wrapped(error.hint, indent, "cure  ")
             rows += self._pasted(reading.command, indent)
-            rows.append(f"{indent}code  {error.code} (exit status {int(error.exit_status)})")
+            rows += self._wrapped(f"{error.code} (exit status {int(error.exit_status)})", indent, "code  ")
         elif reading.command and reading.state == "unseen":
             rows += self._pasted(reading.command, indent)
         return rows

@@ -23,7 +23,7 @@ def as_object(result: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": result["id"],
         "trigger": result["trigger"],
-        "at": when(result["at"]),
+        "at": stamp(result["at"]),
         "exit_status": result["exit_status"],
         **{key: result.get(key) for key in ("operator", "technology", "signal", "error_code")},
         "result": json.loads(result["document"]),
@@ -41,7 +41,7 @@ def line(result: Mapping[str, Any], now: float) -> str:
     signal = result.get("signal")
     facts = [
         word(result)[0],
-        f"{when(result['at'])} ({ago(result['at'], now)})",
+        told(result["at"], now),
         f"{result['ms']:.0f} ms",
         result["trigger"],
         result.get("operator", ""),
@@ -101,6 +101,17 @@ def when(at: float) -> str:
     if not _BELIEVABLE <= at < 253_402_300_800:  # the year 10000
         return "-"
     return f"{dt.datetime.fromtimestamp(at, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def stamp(at: float) -> str | None:
+    """The same for programs; None of a clock that was not set yet."""
+    shown = when(at)
+    return None if shown == "-" else shown
+
+
+def told(at: float, now: float) -> str:
+    """A time and how far it is from now; the time alone where the clock was set between the two."""
+    return f"{when(at)} ({ago(at, now)})" if (stamp(at) is None) == (stamp(now) is None) else when(at)
 
 
 def ago(at: float, now: float) -> str:

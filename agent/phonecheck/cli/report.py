@@ -190,16 +190,15 @@ def _diagnosis(settings: Settings, lingering: list[Callable[[], None]], *, traff
 
 
 def _service() -> dict[str, Any]:
-    from phonecheck.cli.record import when
+    from phonecheck.cli.record import stamp
     from phonecheck.service.client import AgentClient
 
     with AgentClient() as agent:
         properties = agent.properties()
-    due = properties.get("NextRun")
     return {
         "state": properties.get("State"),
         "version": properties.get("Version"),
-        "next_run": when(due) if due else None,
+        "next_run": stamp(properties.get("NextRun") or 0),
         "outbox": properties.get("Outbox"),
         "dropped": properties.get("Dropped"),
         "problem": properties.get("Problem") or None,

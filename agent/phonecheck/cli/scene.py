@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from phonecheck import document
-from phonecheck.cli.record import when, word
+from phonecheck.cli.record import stamp, word
 from phonecheck.cli.table import cut
 from phonecheck.cli.trend import bar, curve
 
@@ -55,13 +55,13 @@ def service_of(properties: Mapping[str, Any]) -> dict[str, Any]:
     last = properties["LastResult"]
     return {
         "state": properties["State"],
-        "next_run": _time(properties["NextRun"]),
+        "next_run": stamp(properties["NextRun"]),
         "outbox": properties["Outbox"],
         "problem": properties["Problem"] or None,
         "last": {
             "id": last["id"],
             "trigger": last["trigger"],
-            "at": _time(last["at"]),
+            "at": stamp(last["at"]),
             "outcome": last["outcome"],
             "ms": round(last["ms"], 1),
             "error_code": last.get("error_code"),
@@ -75,7 +75,7 @@ def as_object(scene: Scene, now: float, seconds: float) -> dict[str, Any]:
     """A line of `--json`; ``now`` is in seconds since the epoch, ``seconds`` counts from the begin, by no wall clock."""
     return {
         "schema": document.SCHEMA,
-        "at": _time(now),
+        "at": stamp(now),
         "seconds": round(seconds, 3),
         "modem": scene.modem,
         "error": scene.error,
@@ -187,9 +187,3 @@ def _bearer(modem: Mapping[str, Any]) -> tuple[str, bool]:
 
 def _last(last: Mapping[str, Any]) -> list[str]:
     return [fact for fact in (last["error_code"], f"{last['ms']:.0f} ms", last["at"]) if fact]
-
-
-def _time(at: float) -> str | None:
-    """A time of a clock that was set; None of one that was not."""
-    shown = when(at)
-    return None if shown == "-" else shown

@@ -49,16 +49,14 @@ def command(as_json: bool, prometheus: bool, verbose: bool) -> int:
         with AgentClient() as agent:
             properties = agent.properties()
         if as_json:
-            print_json(_object(properties))
-        elif prometheus:
+            return print_json(_object(properties))
+        if prometheus:
             from phonecheck.service.metrics import exposition
 
-            print_answer(exposition(properties).rstrip())
-        else:
-            # A line of a pipe is broken by nobody who searches it.
-            room = columns(sys.stdout) if sys.stdout.isatty() else None
-            print_answer(page(properties, time.time(), room))
-        return 0
+            return print_answer(exposition(properties).rstrip())
+        # A line of a pipe is broken by nobody who searches it.
+        room = columns(sys.stdout) if sys.stdout.isatty() else None
+        return print_answer(page(properties, time.time(), room))
 
     return guarded(work, lambda error: fail(error, as_json=as_json))
 
@@ -76,18 +74,18 @@ def fail(error: AgentError, *, as_json: bool) -> int:
 
 def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
     from phonecheck import document
-    from phonecheck.cli.record import as_object, when
+    from phonecheck.cli.record import as_object, stamp
 
     last = properties["LastResult"]
     return {
         "schema": document.SCHEMA,
         "state": properties["State"],
         "version": properties["Version"],
-        "next_run": when(properties["NextRun"]) if properties["NextRun"] else None,
+        "next_run": stamp(properties["NextRun"]),
         "outbox": properties["Outbox"],
         "dropped": properties["Dropped"],
         "problem": properties["Problem"] or None,
-        "last_success": when(properties["LastSuccess"]) if properties["LastSuccess"] else None,
+        "last_success": stamp(properties["LastSuccess"]),
         "totals": [
             {"outcome": outcome, "error_code": code or None, "checks": count, "seconds": round(seconds, 3)}
             for outcome, code, count, seconds in properties["Totals"]
@@ -104,7 +102,7 @@ def page(properties: Mapping[str, Any], now: float, room: int | None = None) -> 
         now: seconds since the epoch.
         room: characters of a line; None for no end.
     """
-    from phonecheck.cli.record import ago, line, when, word
+    from phonecheck.cli.record import line, told, word
     from phonecheck.cli.trend import in_words
 
     state, last, due = properties["State"], properties["LastResult"], properties["NextRun"]
@@ -119,7 +117,7 @@ def page(properties: Mapping[str, Any], now: float, room: int | None = None) -> 
         ("last", line(last, now) if last else "no check yet"),
         ("cause", f"{last['error_message']} ({last['error_code']})" if "error_message" in last else ""),
         ("cure", last.get("error_hint", "")),
-        ("next", f"{when(due)} ({ago(due, now)})" if due else "when it is asked for"),
+        ("next", told(due, now) if due else "when it is asked for"),
         ("checks", f"{in_words(counted)} since the service's start" if counted else ""),
         ("reports", reports),
         ("version", properties["Version"]),

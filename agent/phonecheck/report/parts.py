@@ -55,5 +55,7 @@ def said(value: Any) -> str:
 
 
 def moment(at: Any) -> str:
-    """A time as people write it; anything else as it is."""
+    """A time as people write it; that of a clock that was not set yet is null; anything else as it is."""
+    if at is None:
+        return "time unknown"
     return f"{at[:10]} {at[11:19]} UTC" if isinstance(at, str) and _TIME.fullmatch(at) else str(at)

@@ -288,6 +288,18 @@ def test_no_stream_that_cannot_be_written_changes_the_exit_status(arguments: str
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("streams", "status"), [(">/dev/full", 3), ("2>/dev/full >/dev/null", 0), ("> >(exec true)", 0), (">&-", 0)]
+)
+@pytest.mark.parametrize("arguments", ["explain --json", "explain clock-wrong"])
+def test_an_answer_that_is_all_there_is_fails_with_the_disk(arguments: str, streams: str, status: int) -> None:
+    """So that `status --prometheus >new && mv new old` keeps the old one."""
+    command = f"{sys.executable} -m phonecheck {arguments} {streams}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == status
+    assert ("could not be written: No space left" in done.stderr) == (status == 3)
+
+
 def test_what_ascii_cannot_say_is_escaped() -> None:
     env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     done = phonecheck("verify", "447700900123", "--server", "https://127.0.0.1:9", "--json", env=env)

@@ -59,7 +59,7 @@ def test_one_cause_with_its_cure_and_the_rest_behind_it(capsys: pytest.CaptureFi
 def test_it_fits(columns: int, capsys: pytest.CaptureFixture[str]) -> None:
     for line in printed(columns, capsys).splitlines():
         # A word that is longer than the line is not cut: it may have to be typed.
-        assert len(line) <= max(columns, 48) or "try " in line or len(line.split()) <= 3
+        assert len(line) <= max(columns, 20) or "try " in line or len(line.split()) <= 3
 
 
 def test_rungs_are_printed_in_their_order_however_they_end(capsys: pytest.CaptureFixture[str]) -> None:

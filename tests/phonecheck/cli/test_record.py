@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from phonecheck.cli.record import ago, as_object, line, when
+from phonecheck.cli.record import ago, as_object, line, stamp, told, when
 from phonecheck.cli.status import page
 from phonecheck.cli.via_service import show
 
@@ -60,7 +60,21 @@ def test_how_far_away(at, words):
 
 @pytest.mark.parametrize("at", [0, -1, 1_000_000, 10**12])
 def test_a_clock_that_was_not_set_is_not_shown(at):
-    assert when(at) == "-"
+    assert (when(at), stamp(at)) == ("-", None)
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "words"),
+    [
+        (NOW - 5, NOW, "2026-11-23T23:59:55Z (5 s ago)"),
+        (1_000_000, 1_000_005, "- (5 s ago)"),
+        # The clock was set in between: 20 years between the two are none.
+        (1_000_000, NOW, "-"),
+        (NOW, 1_000_000, "2026-11-24T00:00:00Z"),
+    ],
+)
+def test_no_distance_is_told_over_the_setting_of_the_clock(at, now, words):
+    assert told(at, now) == words
 
 
 def test_a_check_in_a_line():

@@ -128,9 +128,12 @@ def test_a_service_without_checks_says_so(history: dict[str, Any]) -> None:
 
 
 def test_a_check_that_never_got_to_its_chain_is_shown(report: dict[str, Any]) -> None:
-    check = {"at": "-", "result": {"outcome": "inconclusive", "error": {"code": "check-hung", "message": "It hung."}}}
-    history = {"checks": [{"at": "-", "outcome": "inconclusive", "ms": None}], "last_failed": check, "last_good": None}
-    assert "The chain was not begun." in Reader(page(report | {"history": history})).text
+    check = {"at": None, "result": {"outcome": "inconclusive", "error": {"code": "check-hung", "message": "It hung."}}}
+    history = {"checks": [{"at": None, "outcome": "inconclusive", "ms": None}], "last_failed": check, "last_good": None}
+    text = Reader(page(report | {"history": history})).text
+    assert "The chain was not begun." in text
+    # Its clock was not set.
+    assert "None" not in text
 
 
 def test_a_well_device_is_said_to_be(report: dict[str, Any]) -> None:
