@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import click
+import doctor
 import exchange
 import loss
 import readiness
@@ -27,6 +28,7 @@ _PARTS: dict[str, Callable[[int, Callable[[str], None]], Table]] = {
     "exchange": exchange.measure,
     "readiness": readiness.measure,
     "loss": loss.measure,
+    "doctor": doctor.measure,
 }
 _LIBRARIES = ("click", "httpx", "httpcore", "dnspython", "pydbus")
 
@@ -60,7 +62,7 @@ def title(facts: dict[str, Any]) -> str:
 @click.option("--only", type=click.Choice(list(_PARTS)), multiple=True, help="This part; may be given again.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every sample.")
 def main(runs: int, only: tuple[str, ...], as_json: bool) -> None:
-    """Measure what a verification costs, what making a modem ready costs, and how soon a lost link is known.
+    """Measure a verification, making a modem ready, noticing a lost link, and the doctor.
 
     A measurement, not a test: the exit status is 0 when a budget is not kept, too.
     """
