@@ -5,11 +5,11 @@ https://www.freedesktop.org/software/polkit/docs/latest/eggdbus-interface-org.fr
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from phonecheck.errors import AgentError, ModemError
+from phonecheck.errors import ModemError
 from phonecheck.modem import faults, names
+from phonecheck.modem.caller import Caller
 
 CONTROL = "org.freedesktop.ModemManager1.Device.Control"
 """What ModemManager asks for before it unlocks, enables or connects a modem."""
@@ -23,27 +23,11 @@ _INTERFACE = f"{names.POLKIT}.Authority"
 _NO_PERSON = 0
 
 
-class Bus(Protocol):
+class Bus(Caller, Protocol):
     """What is needed of the bus; :class:`~phonecheck.modem.bus.ModemBus` is the real one."""
 
     def own_name(self, timeout: float) -> str:
         """Our own name on it."""
-
-    def call(
-        self,
-        path: str,
-        interface: str,
-        method: str,
-        timeout: float,
-        signature: str = "()",
-        args: tuple[Any, ...] = (),
-        *,
-        reply: str | None = None,
-        service: str = names.SERVICE,
-        fault: Callable[[str, str], AgentError] | None = None,
-        start: bool = False,
-    ) -> tuple[Any, ...]:
-        """Call a method."""
 
 
 def verdict(bus: Bus, action: str, timeout: float) -> Verdict:

@@ -7,10 +7,11 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from phonecheck.deadline import Deadline
-from phonecheck.errors import AgentError, BearerError, ExitStatus, ModemError, SimError
+from phonecheck.errors import BearerError, ExitStatus, ModemError, SimError
 from phonecheck.model import Lock, Modem, ModemState
 from phonecheck.modem import faults, lacking, locks, names, parse
 from phonecheck.modem.bus import ModemBus
+from phonecheck.modem.caller import Caller
 from phonecheck.modem.select import select
 from phonecheck.redact import Secret
 
@@ -21,7 +22,7 @@ _UNLOCK_TIMEOUT = 30.0
 """Seconds for a PIN: some modems take many, and to give up early is to count a try for nothing."""
 
 
-class Bus(Protocol):
+class Bus(Caller, Protocol):
     """What is needed of the bus; :class:`~phonecheck.modem.bus.ModemBus` is the real one."""
 
     def managed_objects(self, timeout: float) -> dict[str, Any]:
@@ -29,21 +30,6 @@ class Bus(Protocol):
 
     def get_all(self, path: str, interface: str, timeout: float, service: str = names.SERVICE) -> dict[str, Any]:
         """One object's properties."""
-
-    def call(
-        self,
-        path: str,
-        interface: str,
-        method: str,
-        timeout: float,
-        signature: str = "()",
-        args: tuple[Any, ...] = (),
-        *,
-        reply: str | None = None,
-        service: str = names.SERVICE,
-        fault: Callable[[str, str], AgentError] | None = None,
-    ) -> tuple[Any, ...]:
-        """Call a method."""
 
     def owner(self, service: str, timeout: float) -> str:
         """Who owns a name."""

@@ -17,6 +17,7 @@ from phonecheck.deadline import Deadline
 from phonecheck.errors import AgentError, BearerError, ModemError, SimError
 from phonecheck.model import IPAddress
 from phonecheck.modem import faults, names, nmdevice
+from phonecheck.modem.caller import Caller
 from phonecheck.modem.nmdevice import ROOT, SERVICE, ActiveState, Device, DeviceState, Step
 
 _OBJECTS = "/org/freedesktop"
@@ -32,23 +33,8 @@ _AUTOCONNECT_SECONDS = 0.5
 """How long NetworkManager may take to begin by itself what is to connect by itself; it takes milliseconds."""
 
 
-class Bus(Protocol):
+class Bus(Caller, Protocol):
     """What is needed of the bus; :class:`~phonecheck.modem.bus.ModemBus` is the real one."""
-
-    def call(
-        self,
-        path: str,
-        interface: str,
-        method: str,
-        timeout: float,
-        signature: str = "()",
-        args: tuple[Any, ...] = (),
-        *,
-        reply: str | None = None,
-        service: str = names.SERVICE,
-        fault: Callable[[str, str], AgentError] | None = None,
-    ) -> tuple[Any, ...]:
-        """Call a method."""
 
     def get_all(self, path: str, interface: str, timeout: float, service: str = names.SERVICE) -> dict[str, Any]:
         """One object's properties."""
