@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO, TypedDict, TypeVar
 
 import click
 
@@ -44,8 +44,20 @@ def modem_ids(_context: click.Context, _parameter: click.Parameter, incomplete: 
     return [one for one in completion.modem_ids() if one.startswith(incomplete)]
 
 
+class Chosen(TypedDict):
+    """What :func:`link_options` hand over, by the names of wiring.Choice."""
+
+    modem: str | None
+    interface: str | None
+    dns: tuple[str, ...]
+    connect: bool | None
+    apn: str | None
+    wait: float | None
+    timeout: float | None
+
+
 def link_options(command: F) -> F:
-    """The options that choose modem, link and time: those of `verify` and `open`."""
+    """The options that choose modem, link and time: those of `verify` and its like."""
     for option in (
         click.option(
             "--wait",
@@ -69,7 +81,7 @@ def link_options(command: F) -> F:
         click.option("--interface", metavar="NAME", help="A link that ModemManager does not manage."),
         click.option(
             "--modem",
-            "modem_id",
+            "modem",
             metavar="ID",
             envvar="PHONECHECK_MODEM",
             show_envvar=True,

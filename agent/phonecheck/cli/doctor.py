@@ -6,11 +6,11 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from phonecheck.cli.console import link_options, options, print_answer, print_error, print_json, start_log
+from phonecheck.cli.console import Chosen, link_options, options, print_answer, print_error, print_json, start_log
 from phonecheck.cli.leaving import guarded
 from phonecheck.cli.verbs import Verb
 
@@ -37,16 +37,10 @@ if TYPE_CHECKING:
 def command(
     server: str | None,
     no_traffic: bool,
-    modem_id: str | None,
-    interface: str | None,
-    dns: tuple[str, ...],
-    connect: bool | None,
-    apn: str | None,
-    wait: float | None,
-    timeout: float | None,
     config: Path | None,
     as_json: bool,
     verbose: bool,
+    **chosen: Unpack[Chosen],
 ) -> int:
     """Climb the ladder from the kernel to the app server, and name what keeps this device from verifying its SIM.
 
@@ -69,16 +63,7 @@ def command(
 
         settings = load(
             config,
-            Choice(
-                server=server,
-                modem=modem_id,
-                interface=interface,
-                dns=dns,
-                connect=connect,
-                apn=apn,
-                wait=wait,
-                timeout=timeout,
-            ),
+            Choice(server=server, **chosen),
         )
         eyes = open_eyes(settings, traffic=not no_traffic)
         lingering.append(eyes.linger)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Unpack
 
 import click
 
-from phonecheck.cli.console import first_line, link_options, options, start_log
+from phonecheck.cli.console import Chosen, first_line, link_options, options, start_log
 from phonecheck.cli.leaving import guarded
 from phonecheck.cli.verbs import Verb
 
@@ -31,16 +32,10 @@ from phonecheck.cli.verbs import Verb
 @options
 def command(
     url: str,
-    modem_id: str | None,
-    interface: str | None,
-    dns: tuple[str, ...],
-    connect: bool | None,
-    apn: str | None,
-    wait: float | None,
-    timeout: float | None,
     config: Path | None,
     as_json: bool,
     verbose: bool,
+    **chosen: Unpack[Chosen],
 ) -> int:
     """Open a check URL over the link, follow every redirect, and show each hop.
 
@@ -57,9 +52,7 @@ def command(
     lingering: list[Callable[[], None]] = []
 
     def work() -> int:
-        choice = Choice(
-            modem=modem_id, interface=interface, dns=dns, connect=connect, apn=apn, wait=wait, timeout=timeout
-        )
+        choice = Choice(**chosen)
         settings = load(config, choice)
         target = first_line(sys.stdin) if url == "-" else url
         deadline = Deadline(settings.chain.timeout)

@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from phonecheck.cli.console import link_options, print_answer, print_error, say, start_log
+from phonecheck.cli.console import Chosen, link_options, print_answer, print_error, say, start_log
 from phonecheck.cli.leaving import guarded
 from phonecheck.cli.verbs import Verb
 
@@ -64,15 +64,9 @@ def command(
     show: bool,
     no_traffic: bool,
     server: str | None,
-    modem_id: str | None,
-    interface: str | None,
-    dns: tuple[str, ...],
-    connect: bool | None,
-    apn: str | None,
-    wait: float | None,
-    timeout: float | None,
     config: Path | None,
     verbose: bool,
+    **chosen: Unpack[Chosen],
 ) -> int:
     """Put what a vendor or an operator asks for into one file that can be sent.
 
@@ -87,16 +81,7 @@ def command(
     if show and (name is not None or force):
         raise click.UsageError("--show writes no file; leave out -o and --force.")
     start_log(verbose=verbose)
-    choice = Choice(
-        server=server,
-        modem=modem_id,
-        interface=interface,
-        dns=dns,
-        connect=connect,
-        apn=apn,
-        wait=wait,
-        timeout=timeout,
-    )
+    choice = Choice(server=server, **chosen)
     lingering: list[Callable[[], None]] = []
 
     def work() -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Unpack
 
 import click
 
-from phonecheck.cli.console import first_line, link_options, options, start_log
+from phonecheck.cli.console import Chosen, first_line, link_options, options, start_log
 from phonecheck.cli.leaving import guarded
 from phonecheck.cli.verbs import Verb
 
@@ -42,17 +43,11 @@ def command(
     context: click.Context,
     number: str | None,
     server: str | None,
-    modem_id: str | None,
-    interface: str | None,
-    dns: tuple[str, ...],
-    connect: bool | None,
-    apn: str | None,
-    wait: float | None,
-    timeout: float | None,
     config: Path | None,
     via_service: bool,
     as_json: bool,
     verbose: bool,
+    **chosen: Unpack[Chosen],
 ) -> int:
     """Verify that this device holds the SIM of NUMBER.
 
@@ -83,21 +78,11 @@ def command(
         from phonecheck.cli.via_service import verify_there
 
         _refuse_what_is_the_services(context)
-        return verify_there(asked, modem_id, timeout, as_json=as_json)
+        return verify_there(asked, chosen["modem"], chosen["timeout"], as_json=as_json)
     lingering: list[Callable[[], None]] = []
 
     def work() -> int:
-        choice = Choice(
-            number=asked,
-            server=server,
-            modem=modem_id,
-            interface=interface,
-            dns=dns,
-            connect=connect,
-            apn=apn,
-            wait=wait,
-            timeout=timeout,
-        )
+        choice = Choice(number=asked, server=server, **chosen)
         settings = load(config, choice)
         deadline = Deadline(settings.chain.timeout)
         steps = Steps(("modem", "check", "chain", "result"), quiet=as_json)
@@ -113,7 +98,7 @@ def command(
     return guarded(work, lambda error: fail(error, as_json=as_json), lingering)
 
 
-_PASSED_ON = {"number", "modem_id", "timeout", "via_service", "as_json", "verbose"}
+_PASSED_ON = {"number", "modem", "timeout", "via_service", "as_json", "verbose"}
 
 
 def _refuse_what_is_the_services(context: click.Context) -> None:
