@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SETUP = Path(__file__).parents[2] / "scripts" / "setup"
-PACKAGES = "python3-venv python3-gi gir1.2-glib-2.0 modemmanager dbus nftables iproute2 busybox curl"
+PACKAGES = "python3-venv python3-gi gir1.2-glib-2.0 modemmanager dbus nftables iproute2 busybox curl datefudge"
 
 PYPROJECT = """
 [build-system]
