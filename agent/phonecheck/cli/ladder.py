@@ -46,7 +46,8 @@ class Ladder:
     def lines(self, reading: Reading) -> str:
         """One rung's lines: its state, its title, what was found; below, of a failure, cure, command and code."""
         word, colour = _WORDS[reading.state]
-        state = style(self._stream, f"{word:<{_STATE}}", fg=colour, bold=reading.state == "failed")
+        aligned = word if self._columns < _NARROW else f"{word:<{_STATE}}"
+        state = style(self._stream, aligned, fg=colour, bold=reading.state == "failed")
         said = reading.words if reading.error is None else reading.error.message
         if reading.ms >= 1000:
             said += f" ({reading.ms / 1000:.1f} s)"
@@ -70,18 +71,20 @@ class Ladder:
         took = f"{diagnosis.ms / 1000:.1f} s"
         if diagnosis.traffic is not None:
             took += f", {diagnosis.traffic / 1000:.0f} kB over the link"
+        tail = f" ({took})"
         cause_reading = diagnosis.cause
         if cause_reading is None:
             unseen = [reading.rung.title for reading in diagnosis.readings if _unseen(reading)]
             verdict = style(self._stream, "ALL WELL", fg="green", bold=True)
             if unseen:
                 lines += ["", *self._wrapped(f"Not seen: {', '.join(unseen)}.", "  ")]
-                verdict += " but for what was not seen"
+                tail = f"but for what was not seen {tail}"
         else:
             verdict = style(self._stream, f"CAUSE: {cause_reading.rung.title}", fg="red", bold=True)
             if cause_reading.error is not None:
                 more = [f"phonecheck explain {cause_reading.error.code}"]
-        ends = [verdict, *self._wrapped(f"({took})", "")] if self._columns < _NARROW else [f"{verdict}  ({took})"]
+        narrow = self._columns < _NARROW
+        ends = [verdict, *self._wrapped(tail.strip(), "")] if narrow else [f"{verdict} {tail}"]
         return "\n".join([*lines, "", *ends, *more])
 
     def _below(self, reading: Reading) -> list[str]:
