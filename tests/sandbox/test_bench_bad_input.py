@@ -249,8 +249,13 @@ def state_of(device: Any) -> dict[str, Any]:
     return {"kernel": device.box.ctl("snapshot"), "modem": (modem["state"], modem["bearers"])}
 
 
-def test_without_traffic_nothing_is_brought_up_and_nothing_sent(bare: Any) -> None:
-    before = state_of(bare)
+@pytest.fixture(scope="module")
+def before(bare: Any) -> dict[str, Any]:
+    """The state that it has to be in after each run."""
+    return state_of(bare)
+
+
+def test_without_traffic_nothing_is_brought_up_and_nothing_sent(bare: Any, before: dict[str, Any]) -> None:
     bare.packets(reset=True)
     for verb in ("doctor", "report"):
         bare.run("phonecheck", verb, "--no-traffic", *CONNECT, *(["--show"] if verb == "report" else []))
@@ -259,8 +264,7 @@ def test_without_traffic_nothing_is_brought_up_and_nothing_sent(bare: Any) -> No
     assert not any(sent.get("wwan0", {}).values()), sent
 
 
-def test_a_link_that_an_ordinary_user_may_not_set_up_is_named(bare: Any) -> None:
-    before = state_of(bare)
+def test_a_link_that_an_ordinary_user_may_not_set_up_is_named(bare: Any, before: dict[str, Any]) -> None:
     done = bare.run(*ORDINARY, "phonecheck", "doctor", *CONNECT, "--json")
     answer = json.loads(done.stdout)
     assert (answer["cause"], answer["error"]["code"], done.returncode) == ("address", "no-route", 5), done
@@ -281,8 +285,9 @@ def test_a_link_that_an_ordinary_user_may_not_set_up_is_named(bare: Any) -> None
         ("1.1", "TERM", "report --show"),
     ],
 )
-def test_a_signal_leaves_nothing_behind(bare: Any, seconds: str, signal: str, verb: str) -> None:
-    before = state_of(bare)
+def test_a_signal_leaves_nothing_behind(
+    bare: Any, before: dict[str, Any], seconds: str, signal: str, verb: str
+) -> None:
     bare.packets(reset=True)
     limited = ("timeout", "--preserve-status", "-s", signal, seconds)
     done = bare.run(*limited, "phonecheck", *verb.split(), *CONNECT)
