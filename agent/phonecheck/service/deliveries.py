@@ -13,6 +13,8 @@ from phonecheck.service.ports import Cancel, Courier, Loop, Memory
 _BATCH = 50
 _FIRST = 30.0
 """Seconds of the first back-off."""
+_ASKED = "retry-after"
+"""In an error code's place, of a wait that the app server asked for: another process of the service must know that, too."""
 
 
 class Deliveries:
@@ -43,7 +45,6 @@ class Deliveries:
         self._changed = changed
         self._again = Alarm("delivery", loop, memory, self.go)
         self._wanted = False
-        self._asked_to_wait = True
         self._under_way: Cancel | None = None
         self._stopped: Callable[[], None] | None = None
 
@@ -86,7 +87,7 @@ class Deliveries:
 
     def reached(self) -> None:
         """The app server has just answered: a back-off that it did not ask for is over."""
-        if not self._asked_to_wait and self._under_way is None:
+        if self._again.code != _ASKED and self._under_way is None:
             self._again.clear()
 
     def clock_set(self) -> None:
@@ -135,6 +136,6 @@ class Deliveries:
     def _back_off(self, failed: Delivery | None, tries: int) -> None:
         asked = failed.retry_after if failed else None
         asked = None if asked is None else min(asked, triggers.LONGEST_HOLD)
-        self._asked_to_wait = asked is not None
         wait = triggers.back_off(tries, self._random(), first=_FIRST, asked=asked)
-        self._again.set(wait, tries=tries + 1, code=failed.code if failed else "")
+        why = _ASKED if asked is not None else failed.code if failed else ""
+        self._again.set(wait, tries=tries + 1, code=why)

@@ -498,10 +498,15 @@ def test_reports_wait_for_a_retry_after_also_over_a_reboot_and_a_check_that_reac
     assert len(device.courier.kept) == 3
 
 
-def test_an_answer_to_a_check_says_that_the_server_can_be_reached() -> None:
-    device = Device()
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_answer_to_a_check_says_that_the_server_can_be_reached(tmp_path: Path, restarted: bool) -> None:
+    device = Device(settings=QUIET, directory=tmp_path)
     device.courier.answers = lambda report: Delivery(report.id, "failed", "server-unreachable")
+    device.agent.ask(None, None, None)
     device.loop.run(7200.0)
+    assert device.store.waiting == 1
+    if restarted:
+        device.switch_off(1.0)
     device.courier.answers = lambda report: Delivery(report.id, "delivered")
     device.agent.ask(None, None, None)
     device.loop.run(10.0)
