@@ -18,7 +18,8 @@ _AS_SERVICE = (
 )
 """The packaged service has its token from systemd's credential store (docs/service.md), and a shell has not.
 
-The shell takes the backslash away. Without it, redaction takes what follows ``token:`` for one, in ``--json`` and in a report.
+The shell takes the backslash away. Without it, redaction takes what follows ``token:`` for one, in ``--json`` and in a
+report.
 """
 _NOBODYS = "00000000-0000-0000-0000-000000000000"
 
