@@ -133,7 +133,7 @@ RULES = [
     "rule add priority 2001 fwmark 0x100/0x3f00 lookup 1",
     "rule add priority 2002 fwmark 0x100/0x3f00 unreachable",
     "rule add priority 2003 iif lo to 10.0.0.0/8 blackhole",
-    "rule add priority 2004 oif lo uidrange 5-7 prohibit",
+    "rule add priority 2004 oif lo uidrange 0-0 prohibit",
     "rule add priority 2005 goto 32766",
     "-6 rule add priority 10 from 2001:db8:5::2 lookup 112003",
     "-6 rule add priority 11 from all to 2001:db8::/32 prohibit",
