@@ -333,7 +333,8 @@ class Browser:
         return message
 
 
-@pytest.fixture(scope="session")
+# Not the session's: the tests of the service wait for every process that is a child of theirs.
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
