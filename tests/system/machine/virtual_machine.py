@@ -83,10 +83,14 @@ class VirtualMachine:
         ]
 
     def _connect(self, agent: Path) -> None:
-        while not agent.exists():
+        while True:
             self._check_process()
-            time.sleep(_POLL)
-        self._line.connect(str(agent))
+            try:
+                self._line.connect(str(agent))
+            except (FileNotFoundError, ConnectionRefusedError):  # not there, or there and not listened to yet
+                time.sleep(_POLL)
+            else:
+                break
         self._meet(_BOOT)
 
     def _meet(self, seconds: float) -> None:
