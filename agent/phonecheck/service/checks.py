@@ -22,6 +22,8 @@ from phonecheck.service.ports import Cancel
 GRACE_SECONDS = 20.0
 """What a check may take beyond its own time: to import on a small device, to take down a bearer."""
 _AFTERMATH_SECONDS = 20.0
+_AFTERMATHS = 3
+"""How often it is begun anew where somebody kills what takes down: whoever killed the check may mean all of ours."""
 _LARGEST = 1 << 16
 _PROGRAM = (sys.executable, "-P", "-m", "phonecheck")
 _AFTERMATH = (sys.executable, "-P", "-m", "phonecheck.aftermath")
@@ -142,7 +144,7 @@ class ChildChecks:
             check.child.left(partial(self._clear, links=killed and finished.signal != signal.SIGTERM))
         check.done(finished)
 
-    def _clear(self, *, links: bool) -> None:
+    def _clear(self, *, links: bool, tries: int = 1) -> None:
         """Take down what is noted; with ``links``, also what was set up in the kernel and is noted nowhere else."""
         noted = self._noted()
         if not noted and not links:
@@ -154,7 +156,7 @@ class ChildChecks:
             env=self.environment,
             seconds=_AFTERMATH_SECONDS,
             cap=0,
-            done=self._taken_down,
+            done=partial(self._taken_down, links, tries),
         )
 
     def _noted(self) -> bytes:
@@ -164,7 +166,10 @@ class ChildChecks:
         except OSError:
             return b""
 
-    def _taken_down(self, finished: Finished) -> None:
+    def _taken_down(self, links: bool, tries: int, finished: Finished) -> None:
+        if finished.signal is not None and not (finished.hung or finished.cancelled) and tries < _AFTERMATHS:
+            self._clear(links=links, tries=tries + 1)
+            return
         if finished.status != 0:
             said = finished.stderr.decode(errors="replace").strip() or finished.failed
             _log.warning("What a check that was killed had brought up may still be up. %s", said)

@@ -165,6 +165,18 @@ def test_what_the_last_service_left_is_taken_down_without_a_check_too(bench):
     assert (bench.taken_down, bench.note.exists()) == (["old"], False)
 
 
+@pytest.mark.parametrize(("kills", "done"), [(2, 1), (3, 0)])
+def test_what_takes_down_may_be_killed_as_well(bench, kills, done):
+    """As by the kernel, where memory is short; but whoever kills it again and again is not fought for ever."""
+    log = "os.path.join(os.path.dirname(__file__), 'kills')"
+    dies = f"import os\nopen({log}, 'a').write('x')\nif os.path.getsize({log}) <= {kills}: os.kill(os.getpid(), 9)\n"
+    bench.write("aftermath", dies + TAKES_DOWN)
+    bench.note.write_text("old")
+    bench.checks()
+    bench.settle()
+    assert (bench.taken_down, bench.note.exists()) == (["old"] * done, False)
+
+
 def test_without_a_note_nothing_is_taken_down(bench):
     assert bench.make(bench.checks(), Request("start")).status == 0
     assert bench.taken_down == []
