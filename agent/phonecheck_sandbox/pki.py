@@ -12,8 +12,8 @@ from pathlib import Path
 from phonecheck_sandbox import world
 from phonecheck_sandbox.conditions import PLATFORM_CERTS
 
-_PAST, _FUTURE = timedelta(days=-30), timedelta(days=365)
-"""As long as a certificate is issued for in practice, so that a clock that is wrong by years has something to fail at."""
+_PAST, _FUTURE = timedelta(days=-30), timedelta(days=1826)
+"""Five years, so that a clock that is wrong by ten has something to fail at, and one that is set ahead by three has not."""
 _NEIGHBOURS = tuple(f"{n:02}.customers.edge.platform.example" for n in range(64))
 """The platform shares its certificate with others, as behind a content network; so it fills more than one packet."""
 _LONG_AGO = datetime(2020, 1, 1), datetime(2020, 2, 1)  # noqa: DTZ001  trustme takes naive times for UTC

@@ -11,7 +11,7 @@ from contextlib import suppress
 from system.machine.device import UNIT, Device
 
 NUMBER = "447700900123"
-YEARS = 3 * 366 * 86400  # the sandbox's certificates last until 2038
+YEARS = 3 * 366 * 86400  # the sandbox's certificates last for five
 
 
 def test_boot_verifies_over_the_usb_modem_and_reports_without_a_hand(booted: Device):
