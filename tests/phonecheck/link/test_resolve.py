@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
@@ -89,7 +89,7 @@ class Server:
     def _serve_tcp(self) -> None:
         while True:
             client, _ = self._tcp.accept()
-            with client:
+            with client, suppress(ConnectionError):  # a resolver whose time is up has left
                 head = client.recv(2)
                 if not head:
                     return
